@@ -1,0 +1,1 @@
+//! A relevo broker: sockets, threads and the router around the engine.

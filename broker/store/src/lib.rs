@@ -1,0 +1,1 @@
+//! The relevo log on disk, over a Disk trait.

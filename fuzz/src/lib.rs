@@ -1,0 +1,1 @@
+//! Fuzz bodies of relevo, replayed over their corpus by cargo test.

@@ -1,0 +1,1 @@
+//! The relevo gateway: TCP load balancer and HTTP API.

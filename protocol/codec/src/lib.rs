@@ -1,0 +1,1 @@
+//! The tokio-util adapter of the relevo protocol.

@@ -1,0 +1,1 @@
+//! The relevo wire protocol: bytes to values and back.
