@@ -44,15 +44,21 @@ impl ParseError {
     pub const fn wire_text(&self) -> &'static str {
         match self {
             Self::BadConnect => "Parser Error: CONNECT takes a JSON object",
-            Self::BadHpub => "Parser Error: HPUB takes <subject> [reply] <header bytes> <total bytes>",
+            Self::BadHpub => {
+                "Parser Error: HPUB takes <subject> [reply] <header bytes> <total bytes>"
+            }
             Self::BadInfo => "Parser Error: INFO takes a JSON object",
-            Self::BadMsg => "Parser Error: MSG takes <subject> <sid> [reply] <bytes>, HMSG <header bytes> before <bytes>",
+            Self::BadMsg => {
+                "Parser Error: MSG takes <subject> <sid> [reply] <bytes>, HMSG <header bytes> before <bytes>"
+            }
             Self::BadPub => "Parser Error: PUB takes <subject> [reply] <bytes>",
             Self::BadSub => "Parser Error: SUB takes <subject> [queue] <sid>",
             Self::BadUnsub => "Parser Error: UNSUB takes <sid> [max]",
             Self::ControlLineTooLong => "maximum control line exceeded",
             Self::HeadersTooLarge => "Maximum Header Size Exceeded",
-            Self::HeadersLongerThanMessage => "Parser Error: HPUB total bytes must count the header bytes in",
+            Self::HeadersLongerThanMessage => {
+                "Parser Error: HPUB total bytes must count the header bytes in"
+            }
             Self::NotUtf8 => "Parser Error: not UTF-8",
             Self::PayloadNotTerminated | Self::UnknownOp => "Unknown Protocol Operation",
             Self::PayloadTooLarge => "Maximum Payload Violation",

@@ -42,7 +42,11 @@ impl Limits {
     /// The limits of a client that reads from a server: long enough for whatever a server can be configured to send.
     #[must_use]
     pub const fn of_client() -> Self {
-        Self { control_line_max: SERVER_LINE_LEN_DEFAULT, payload_max: PAYLOAD_LEN_MAX, header_max: PAYLOAD_LEN_MAX }
+        Self {
+            control_line_max: SERVER_LINE_LEN_DEFAULT,
+            payload_max: PAYLOAD_LEN_MAX,
+            header_max: PAYLOAD_LEN_MAX,
+        }
     }
 }
 

@@ -95,7 +95,10 @@ impl<'a> SubjectRef<'a> {
 
     /// A copy that owns its text.
     #[must_use]
-    #[expect(clippy::wrong_self_convention, reason = "the counterpart of a borrowed type, as in str::to_owned")]
+    #[expect(
+        clippy::wrong_self_convention,
+        reason = "the counterpart of a borrowed type, as in str::to_owned"
+    )]
     pub fn to_owned(self) -> Subject {
         Subject(Arc::from(self.0))
     }
@@ -142,7 +145,9 @@ impl fmt::Display for SubjectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("subject is empty"),
-            Self::EmptyToken => f.write_str("subject has an empty token; put exactly one dot between tokens"),
+            Self::EmptyToken => {
+                f.write_str("subject has an empty token; put exactly one dot between tokens")
+            }
             Self::ForbiddenCharacter => f.write_str("subject has a blank or a control character"),
             Self::NotUtf8 => f.write_str("subject is not UTF-8"),
             Self::TooLong => write!(f, "subject is longer than {SUBJECT_LEN_MAX} bytes"),
@@ -197,7 +202,10 @@ mod tests {
     #[track_caller]
     fn check(input: &[u8], expected: Result<&str, SubjectError>) {
         assert_eq!(SubjectRef::parse(input).map(SubjectRef::as_str), expected);
-        assert_eq!(Subject::parse(input).as_ref().map(Subject::as_str), expected.as_ref().copied());
+        assert_eq!(
+            Subject::parse(input).as_ref().map(Subject::as_str),
+            expected.as_ref().copied()
+        );
     }
 
     #[test]
@@ -233,10 +241,16 @@ mod tests {
     fn length_and_depth_are_bounded() {
         let longest = "a".repeat(SUBJECT_LEN_MAX);
         check(longest.as_bytes(), Ok(&longest));
-        check("a".repeat(SUBJECT_LEN_MAX + 1).as_bytes(), Err(SubjectError::TooLong));
+        check(
+            "a".repeat(SUBJECT_LEN_MAX + 1).as_bytes(),
+            Err(SubjectError::TooLong),
+        );
         let deepest = vec!["a"; SUBJECT_TOKENS_MAX].join(".");
         check(deepest.as_bytes(), Ok(&deepest));
-        check(vec!["a"; SUBJECT_TOKENS_MAX + 1].join(".").as_bytes(), Err(SubjectError::TooManyTokens));
+        check(
+            vec!["a"; SUBJECT_TOKENS_MAX + 1].join(".").as_bytes(),
+            Err(SubjectError::TooManyTokens),
+        );
     }
 
     #[test]

@@ -16,7 +16,7 @@ pub use error::VerbError;
 pub use start::{BadStart, StartFrom};
 pub use table::{VERBS, VerbHelp, help};
 
-pub(crate) use read::{Addressed, VerbLine, read};
+pub(crate) use read::{VerbLine, read};
 
 use std::fmt;
 use std::time::Duration;
@@ -216,7 +216,10 @@ impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Token(_) => f.write_str("Token(..)"),
-            Self::Password { user, .. } => f.debug_struct("Password").field("user", user).finish_non_exhaustive(),
+            Self::Password { user, .. } => f
+                .debug_struct("Password")
+                .field("user", user)
+                .finish_non_exhaustive(),
         }
     }
 }

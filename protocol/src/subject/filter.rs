@@ -89,7 +89,10 @@ impl fmt::Display for SubjectFilter {
 }
 
 /// Whether everything that `inner` stands for, a subject or a pattern, is matched by `outer`.
-fn contains<'a>(outer: impl Iterator<Item = &'a str>, inner: impl Iterator<Item = &'a str>) -> bool {
+fn contains<'a>(
+    outer: impl Iterator<Item = &'a str>,
+    inner: impl Iterator<Item = &'a str>,
+) -> bool {
     let mut inner = inner;
     for pattern in outer {
         match (pattern, inner.next()) {
@@ -114,7 +117,11 @@ mod tests {
     #[track_caller]
     fn check_matches(pattern: &str, subject: &str, expected: bool) {
         let subject = SubjectRef::parse(subject.as_bytes()).unwrap();
-        assert_eq!(filter(pattern).matches(subject), expected, "{pattern} matches {subject}");
+        assert_eq!(
+            filter(pattern).matches(subject),
+            expected,
+            "{pattern} matches {subject}"
+        );
     }
 
     #[track_caller]
@@ -132,11 +139,18 @@ mod tests {
             assert_eq!(filter(text).as_str(), text);
         }
         for text in [">.a", "a.>.b", ">.>"] {
-            assert_eq!(SubjectFilter::parse(text), Err(SubjectError::WildcardNotLast), "{text}");
+            assert_eq!(
+                SubjectFilter::parse(text),
+                Err(SubjectError::WildcardNotLast),
+                "{text}"
+            );
         }
         assert_eq!(SubjectFilter::parse("a..b"), Err(SubjectError::EmptyToken));
         assert_eq!(SubjectFilter::parse(""), Err(SubjectError::Empty));
-        assert_eq!(SubjectFilter::parse("a b"), Err(SubjectError::ForbiddenCharacter));
+        assert_eq!(
+            SubjectFilter::parse("a b"),
+            Err(SubjectError::ForbiddenCharacter)
+        );
     }
 
     #[test]

@@ -10,8 +10,15 @@ const WORD_LEN_MAX: usize = 32;
 
 /// The candidates that need the fewest corrections to be `word`, in any case, in their own order; none when all need
 /// more than [`CORRECTIONS_MAX`] or as many as the word has characters.
-pub(super) fn nearest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Vec<&'c str> {
-    let word: Vec<char> = word.chars().take(WORD_LEN_MAX).map(|c| c.to_ascii_lowercase()).collect();
+pub(super) fn nearest<'c>(
+    word: &str,
+    candidates: impl IntoIterator<Item = &'c str>,
+) -> Vec<&'c str> {
+    let word: Vec<char> = word
+        .chars()
+        .take(WORD_LEN_MAX)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
     let mut best = min(CORRECTIONS_MAX, word.len().saturating_sub(1));
     let mut found = Vec::new();
     for candidate in candidates {
@@ -39,9 +46,15 @@ fn corrections_count(a: &[char], b: &[char]) -> usize {
         let mut right_before = None;
         for (column, right) in b.iter().enumerate() {
             let above = cell(&last, column + 1);
-            let mut cost = min(diagonal + usize::from(left != right), min(above, cell(&current, column)) + 1);
+            let mut cost = min(
+                diagonal + usize::from(left != right),
+                min(above, cell(&current, column)) + 1,
+            );
             if left_before == Some(right) && right_before == Some(left) {
-                cost = min(cost, cell(&before_last, column.wrapping_sub(1)).saturating_add(1));
+                cost = min(
+                    cost,
+                    cell(&before_last, column.wrapping_sub(1)).saturating_add(1),
+                );
             }
             current.push(cost);
             diagonal = above;
@@ -92,7 +105,10 @@ mod tests {
     #[test]
     fn neighbours_swapped_are_one_correction() {
         let count = |a: &str, b: &str| {
-            corrections_count(&a.chars().collect::<Vec<_>>(), &b.chars().collect::<Vec<_>>())
+            corrections_count(
+                &a.chars().collect::<Vec<_>>(),
+                &b.chars().collect::<Vec<_>>(),
+            )
         };
         assert_eq!(count("ab", "ba"), 1);
         assert_eq!(count("delya", "delay"), 1);

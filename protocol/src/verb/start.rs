@@ -69,9 +69,19 @@ mod tests {
         check("18446744073709551615", Ok(StartFrom::Sequence(u64::MAX)));
         check(
             "2026-01-31T12:00:00Z",
-            Ok(StartFrom::Time(Timestamp::parse("2026-01-31T12:00:00Z").unwrap())),
+            Ok(StartFrom::Time(
+                Timestamp::parse("2026-01-31T12:00:00Z").unwrap(),
+            )),
         );
-        for wrong in ["", "0", "18446744073709551616", "-1", "newest", "2026-01-31", "1 "] {
+        for wrong in [
+            "",
+            "0",
+            "18446744073709551616",
+            "-1",
+            "newest",
+            "2026-01-31",
+            "1 ",
+        ] {
             check(wrong, Err(BadStart));
         }
     }

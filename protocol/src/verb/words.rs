@@ -8,7 +8,9 @@ pub(super) struct Words<'a> {
 
 impl<'a> Words<'a> {
     pub(super) fn new(line: &'a str) -> Self {
-        Self { rest: line.trim_start_matches(BLANKS) }
+        Self {
+            rest: line.trim_start_matches(BLANKS),
+        }
     }
 
     /// What was not read yet, from its next word on.
@@ -44,7 +46,10 @@ mod tests {
 
     #[test]
     fn words_are_apart_by_any_blanks() {
-        assert_eq!(Words::new(" a\t b  c ").collect::<Vec<_>>(), ["a", "b", "c"]);
+        assert_eq!(
+            Words::new(" a\t b  c ").collect::<Vec<_>>(),
+            ["a", "b", "c"]
+        );
         assert_eq!(Words::new(" \t ").count(), 0);
     }
 
