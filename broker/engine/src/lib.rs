@@ -17,3 +17,4 @@
 pub mod desk;
 pub mod input;
 mod outbox;
+pub mod streams;
