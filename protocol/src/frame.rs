@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use crate::identity::{ClusterId, Epoch, EpochStart, Position, ShardId, StoreId, StreamId};
+use crate::identity::{Epoch, EpochStart, Position, ShardId, StoreId, StreamId};
 use crate::mutation::{LIST_LEN_MAX, MESSAGE_LEN_MAX, NAME_LEN_MAX, SUBJECT_LEN_MAX};
 use crate::name::{MemberName, StreamName};
 use crate::record::{BODY_LEN_MAX, Record};
@@ -127,6 +127,8 @@ pub enum ShardMessage {
         durable: Position,
         /// Its state shows everything up to here.
         applied: Position,
+        /// Its disk has no room for more at the moment.
+        full: bool,
     },
     /// A member without the shard's data asks the other for all of it.
     CopyRequest,
@@ -422,10 +424,11 @@ impl ShardMessage {
                 out.u8(COMMIT);
                 out.u64(committed.0);
             }
-            Self::Progress { durable, applied } => {
+            Self::Progress { durable, applied, full } => {
                 out.u8(PROGRESS);
                 out.u64(durable.0);
                 out.u64(applied.0);
+                out.u8(u8::from(*full));
             }
             Self::CopyRequest => out.u8(COPY_REQUEST),
             Self::CopyBegin { position, epoch, chain, snapshot_len } => {
@@ -489,6 +492,7 @@ impl ShardMessage {
             PROGRESS => Self::Progress {
                 durable: read_position(reader)?,
                 applied: read_position(reader)?,
+                full: read_flag(reader, "full")?,
             },
             COPY_REQUEST => Self::CopyRequest,
             COPY_BEGIN => Self::CopyBegin {
@@ -550,7 +554,7 @@ impl Work {
                 out.u64(stream.0);
                 out.bytes(name.as_str().as_bytes());
                 out.bytes(config);
-                out.u64(created.0);
+                out.u64(created.as_nanos());
                 request.write(out);
             }
             Self::Order(Order::DeleteStream { stream, request }) => {
@@ -588,7 +592,7 @@ impl Work {
                 stream: StreamId(reader.u64("stream number")?),
                 name: reader.text("stream name", NAME_LEN_MAX, StreamName::parse)?,
                 config: reader.bytes("stream configuration", MESSAGE_LEN_MAX)?,
-                created: Timestamp(reader.u64("time")?),
+                created: Timestamp::from_nanos(reader.u64("time")?),
                 request: Message::read(reader)?,
             }),
             ORDER_DELETE => Self::Order(Order::DeleteStream {

@@ -3,7 +3,16 @@
 pub mod connect;
 pub mod encode;
 pub mod error;
+pub mod frame;
 pub mod headers;
+pub mod identity;
 pub mod info;
+pub mod jetstream;
 pub mod limits;
+pub mod mutation;
+pub mod name;
+pub mod record;
+pub mod size;
 pub mod subject;
+pub mod time;
+pub mod wire;

@@ -199,7 +199,7 @@ impl Mutation {
                 out.bytes(name.as_str().as_bytes());
                 out.u16(shard.0);
                 out.bytes(config);
-                out.u64(created.0);
+                out.u64(created.as_nanos());
             }
             Self::Unassign { stream } => {
                 out.u8(UNASSIGN);
@@ -210,7 +210,7 @@ impl Mutation {
                 out.u64(stream.0);
                 out.bytes(name.as_str().as_bytes());
                 out.bytes(config);
-                out.u64(created.0);
+                out.u64(created.as_nanos());
             }
             Self::StreamDelete { stream } => {
                 out.u8(STREAM_DELETE);
@@ -232,7 +232,7 @@ impl Mutation {
                 out.u64(stream.0);
                 out.bytes(consumer.as_str().as_bytes());
                 out.bytes(config);
-                out.u64(created.0);
+                out.u64(created.as_nanos());
                 out.u64(*start);
             }
             Self::ConsumerDelete { stream, consumer } => {
@@ -244,7 +244,7 @@ impl Mutation {
                 out.u8(DELIVERED);
                 out.u64(stream.0);
                 out.bytes(consumer.as_str().as_bytes());
-                out.u64(at.0);
+                out.u64(at.as_nanos());
                 out.count(deliveries.len());
                 for delivery in deliveries {
                     out.u64(delivery.stream_sequence);
@@ -336,7 +336,7 @@ impl Publish {
         out.u8(PUBLISH);
         out.u64(self.stream.0);
         out.u64(self.sequence);
-        out.u64(self.at.0);
+        out.u64(self.at.as_nanos());
         out.bytes(&self.subject);
         out.bytes(&self.headers);
         out.bytes(&self.payload);
@@ -366,7 +366,7 @@ fn read_stream(reader: &mut Reader) -> Result<StreamId, DecodeError> {
 }
 
 fn read_time(reader: &mut Reader) -> Result<Timestamp, DecodeError> {
-    Ok(Timestamp(reader.u64("time")?))
+    Ok(Timestamp::from_nanos(reader.u64("time")?))
 }
 
 fn read_stream_name(reader: &mut Reader) -> Result<StreamName, DecodeError> {
