@@ -1,6 +1,7 @@
 //! The relevo wire protocol: bytes to values and back.
 
 pub mod connect;
+pub mod convention;
 pub mod encode;
 pub mod error;
 pub mod frame;
@@ -15,4 +16,5 @@ pub mod record;
 pub mod size;
 pub mod subject;
 pub mod time;
+pub mod verb;
 pub mod wire;

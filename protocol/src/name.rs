@@ -38,6 +38,13 @@ macro_rules! name_type {
             pub fn as_str(&self) -> &str {
                 &self.0
             }
+
+            /// A name that this crate composes and whose parts are known to fit the rules.
+            pub(crate) fn from_parts(prefix: &str, rest: &str) -> Self {
+                let text = [prefix, rest].concat();
+                debug_assert_eq!(check_name($kind, &text), Ok(()));
+                Self(Arc::from(text))
+            }
         }
 
         impl fmt::Display for $name {

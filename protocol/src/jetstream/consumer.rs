@@ -153,17 +153,17 @@ impl ConsumerConfig {
             self.ack_wait = *first;
         }
         self.max_ack_pending = self.max_ack_pending.max(-1);
-        if waits_for_acks && self.max_ack_pending == 0 {
-            self.max_ack_pending = match stream.consumer_limits.max_ack_pending {
-                0 => DEFAULT_MAX_ACK_PENDING,
-                limit => limit,
-            };
+        if self.max_ack_pending == 0 {
+            self.max_ack_pending = stream.consumer_limits.max_ack_pending;
         }
-        if self.durable_name.is_none() && self.inactive_threshold.is_zero() {
-            self.inactive_threshold = match stream.consumer_limits.inactive_threshold {
-                Duration::ZERO => DEFAULT_INACTIVE_THRESHOLD,
-                limit => limit,
-            };
+        if self.max_ack_pending == 0 && self.ack_policy != AckPolicy::None {
+            self.max_ack_pending = DEFAULT_MAX_ACK_PENDING;
+        }
+        if self.inactive_threshold.is_zero() {
+            self.inactive_threshold = stream.consumer_limits.inactive_threshold;
+        }
+        if self.inactive_threshold.is_zero() && self.durable_name.is_none() {
+            self.inactive_threshold = DEFAULT_INACTIVE_THRESHOLD;
         }
         self
     }

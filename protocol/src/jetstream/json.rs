@@ -14,9 +14,9 @@ use super::error::JetStreamError;
 /// [`JetStreamError::InvalidJson`] (10025) naming what the JSON reader met.
 pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, JetStreamError> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    serde_json::from_slice(body).or_else(|error| {
+    serde_json::from_slice(body).or_else(|error: serde_json::Error| {
         // Go reads `null` as "leave the default"; only bodies that do not decode as they are pay for that.
-        let invalid = JetStreamError::InvalidJson { detail: error.to_string() };
+        let invalid = JetStreamError::InvalidJson { err: error.to_string().into() };
         let Ok(value) = serde_json::from_slice::<Value>(body) else { return Err(invalid) };
         serde_json::from_value(without_nulls(value)).map_err(|_| invalid)
     })

@@ -1,0 +1,212 @@
+//! Acknowledgements: the reply subject of a delivered message, and what a client publishes to it.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use super::json::nanos;
+use crate::name::{ConsumerName, StreamName};
+use crate::time::Timestamp;
+
+/// What every ack subject begins with.
+pub const ACK_PREFIX: &str = "$JS.ACK.";
+
+/// The reply subject of a delivered message: which delivery of which message it is.
+///
+/// Written as version 1, `$JS.ACK.<stream>.<consumer>.<delivered>.<stream seq>.<consumer seq>.<time>.<pending>`. Read as
+/// version 1 or as version 2, which has domain and account hash before the stream and may have one more token at the end
+/// (nats-server `consumer.go`, `ackReplyInfo`).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AckSubject {
+    /// The stream.
+    pub stream: StreamName,
+    /// The consumer.
+    pub consumer: ConsumerName,
+    /// How often the message has been delivered, this time included.
+    pub delivered: u64,
+    /// The message's sequence in the stream.
+    pub stream_seq: u64,
+    /// The count of the consumer's deliveries, this one included.
+    pub consumer_seq: u64,
+    /// When the message was stored.
+    pub timestamp: Timestamp,
+    /// How many messages were still to be delivered after this one.
+    pub pending: u64,
+}
+
+impl AckSubject {
+    /// Takes an ack subject apart.
+    ///
+    /// # Errors
+    /// [`AckSubjectError`] when the subject is none.
+    pub fn parse(subject: &str) -> Result<Self, AckSubjectError> {
+        let rest = subject.strip_prefix(ACK_PREFIX).ok_or(AckSubjectError)?;
+        let named = match rest.split('.').count() {
+            V1_TOKENS => rest,
+            V2_TOKENS | V2_TOKENS_WITH_TAIL => {
+                rest.splitn(3, '.').nth(2).ok_or(AckSubjectError)?
+            }
+            _ => return Err(AckSubjectError),
+        };
+        let mut tokens = named.split('.');
+        let mut token = || tokens.next().ok_or(AckSubjectError);
+        Ok(Self {
+            stream: StreamName::parse(token()?).map_err(|_| AckSubjectError)?,
+            consumer: ConsumerName::parse(token()?).map_err(|_| AckSubjectError)?,
+            delivered: number(token()?)?,
+            stream_seq: number(token()?)?,
+            consumer_seq: number(token()?)?,
+            timestamp: Timestamp::from_nanos(number(token()?)?),
+            pending: number(token()?)?,
+        })
+    }
+}
+
+impl fmt::Display for AckSubject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{ACK_PREFIX}{}.{}.{}.{}.{}.{}.{}",
+            self.stream,
+            self.consumer,
+            self.delivered,
+            self.stream_seq,
+            self.consumer_seq,
+            self.timestamp.as_nanos(),
+            self.pending
+        )
+    }
+}
+
+/// The subject is not an ack subject of version 1 or 2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AckSubjectError;
+
+impl fmt::Display for AckSubjectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not an ack subject")
+    }
+}
+
+impl std::error::Error for AckSubjectError {}
+
+/// What a client says about a delivered message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AckKind {
+    /// Done. `+ACK` or an empty body.
+    Ack,
+    /// Not done, deliver it again. `-NAK [{"delay": ns}]`
+    Nak {
+        /// Not before this time has passed.
+        delay: Option<Duration>,
+    },
+    /// Still at work: the wait begins anew. `+WPI [{"for": ns}]`; the wait's length is relevo's extension.
+    InProgress {
+        /// Wait this long instead of the consumer's ack wait.
+        wait: Option<Duration>,
+    },
+    /// Done, and send the next. `+NXT [n | json]`
+    Next {
+        /// The pull request that follows the word, see [`super::api::NextRequest::decode`].
+        request: Vec<u8>,
+    },
+    /// Will never be done, do not deliver it again. `+TERM [reason]`
+    Term {
+        /// Why; may be empty.
+        reason: String,
+    },
+}
+
+impl AckKind {
+    /// Reads the body of a message that was published to an ack subject.
+    ///
+    /// # Errors
+    /// [`AckKindError`] when it is none of the known words, or its JSON is not valid. nats-server ignores such a message.
+    pub fn parse(body: &[u8]) -> Result<Self, AckKindError> {
+        let (word, rest) = match body.iter().position(u8::is_ascii_whitespace) {
+            Some(at) => body.split_at_checked(at).unwrap_or((body, b"")),
+            None => (body, b"".as_slice()),
+        };
+        let rest = rest.trim_ascii();
+        match word {
+            b"" | b"+ACK" | b"+OK" => Ok(Self::Ack),
+            b"-NAK" => Ok(Self::Nak { delay: wait_options(rest)?.delay }),
+            b"+WPI" => Ok(Self::InProgress { wait: wait_options(rest)?.wait }),
+            b"+NXT" => Ok(Self::Next { request: rest.to_vec() }),
+            b"+TERM" => Ok(Self::Term { reason: String::from_utf8_lossy(rest).into_owned() }),
+            _ => Err(AckKindError::UnknownWord),
+        }
+    }
+
+    /// The body to publish.
+    pub fn encode(&self) -> Vec<u8> {
+        match self {
+            Self::Ack => b"+ACK".to_vec(),
+            Self::Nak { delay: None } => b"-NAK".to_vec(),
+            Self::Nak { delay: Some(delay) } => format!("-NAK {{\"delay\":{}}}", delay.as_nanos()).into_bytes(),
+            Self::InProgress { wait: None } => b"+WPI".to_vec(),
+            Self::InProgress { wait: Some(wait) } => format!("+WPI {{\"for\":{}}}", wait.as_nanos()).into_bytes(),
+            Self::Next { request } if request.is_empty() => b"+NXT".to_vec(),
+            Self::Next { request } => [b"+NXT ".as_slice(), request].concat(),
+            Self::Term { reason } if reason.is_empty() => b"+TERM".to_vec(),
+            Self::Term { reason } => format!("+TERM {reason}").into_bytes(),
+        }
+    }
+}
+
+/// Why a body says nothing about a delivered message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AckKindError {
+    /// Begins with none of the known words.
+    UnknownWord,
+    /// What follows the word is not the JSON that belongs there.
+    InvalidJson,
+}
+
+impl fmt::Display for AckKindError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownWord => "unknown acknowledgement; use +ACK, -NAK, +WPI, +NXT or +TERM",
+            Self::InvalidJson => "acknowledgement with invalid JSON; a delay is written as {\"delay\": nanoseconds}",
+        })
+    }
+}
+
+impl std::error::Error for AckKindError {}
+
+/// Tokens after [`ACK_PREFIX`] in version 1.
+const V1_TOKENS: usize = 7;
+
+/// Tokens after [`ACK_PREFIX`] in version 2, without and with the token at the end.
+const V2_TOKENS: usize = 9;
+const V2_TOKENS_WITH_TAIL: usize = 10;
+
+#[derive(Default, Deserialize)]
+struct WaitOptions {
+    #[serde(default)]
+    delay: Option<Nanos>,
+    #[serde(default, rename = "for")]
+    wait: Option<Nanos>,
+}
+
+#[derive(Deserialize)]
+struct Nanos(#[serde(with = "nanos")] Duration);
+
+struct Waits {
+    delay: Option<Duration>,
+    wait: Option<Duration>,
+}
+
+fn wait_options(json: &[u8]) -> Result<Waits, AckKindError> {
+    let options = if json.is_empty() {
+        WaitOptions::default()
+    } else {
+        serde_json::from_slice(json).map_err(|_| AckKindError::InvalidJson)?
+    };
+    Ok(Waits { delay: options.delay.map(|Nanos(delay)| delay), wait: options.wait.map(|Nanos(wait)| wait) })
+}
+
+fn number(token: &str) -> Result<u64, AckSubjectError> {
+    if token.bytes().all(|byte| byte.is_ascii_digit()) { token.parse().map_err(|_| AckSubjectError) } else { Err(AckSubjectError) }
+}
