@@ -32,6 +32,8 @@ pub(crate) struct Pen {
     pub(crate) in_flight: std::collections::VecDeque<(Position, usize)>,
     /// Their sum.
     pub(crate) in_flight_bytes: usize,
+    /// Up to where the bytes written were counted towards the next snapshot.
+    pub(crate) counted: Position,
 }
 
 /// One decision's tools. Made by the shard for each input.
@@ -42,6 +44,7 @@ pub struct Desk<'a> {
     pub(crate) committed: Position,
     pub(crate) pen: &'a mut Pen,
     pub(crate) outbox: &'a mut Outbox,
+    pub(crate) shown: &'a mut Outbox,
     pub(crate) records: &'a mut Vec<Record>,
     pub(crate) effects: &'a mut Vec<Effect>,
 }
@@ -62,7 +65,12 @@ impl Outgoing {
     #[must_use]
     pub const fn answer(reply: Bytes, payload: Bytes) -> Self {
         Self {
-            message: Message { subject: reply, reply: None, headers: Bytes::new(), payload },
+            message: Message {
+                subject: reply,
+                reply: None,
+                headers: Bytes::new(),
+                payload,
+            },
             shown_subject: None,
             delivery: None,
         }
@@ -72,7 +80,12 @@ impl Outgoing {
     #[must_use]
     pub const fn status(reply: Bytes, headers: Bytes) -> Self {
         Self {
-            message: Message { subject: reply, reply: None, headers, payload: Bytes::new() },
+            message: Message {
+                subject: reply,
+                reply: None,
+                headers,
+                payload: Bytes::new(),
+            },
             shown_subject: None,
             delivery: None,
         }
@@ -96,15 +109,22 @@ impl Desk<'_> {
     ///
     /// Call only when [`Self::writable`] says so.
     pub fn write(&mut self, mutation: &Mutation) -> Position {
-        let record =
-            Record::new(self.pen.end.next(), self.pen.epoch, self.pen.chain, mutation);
+        let record = Record::new(
+            self.pen.end.next(),
+            self.pen.epoch,
+            self.pen.chain,
+            mutation,
+        );
         self.pen.end = record.position;
         self.pen.chain = record.chain;
         let len = record.encoded_len();
         self.pen.in_flight.push_back((record.position, len));
         self.pen.in_flight_bytes += len;
         let position = record.position;
-        self.effects.push(Effect::Append { record: record.clone(), committed: self.committed });
+        self.effects.push(Effect::Append {
+            record: record.clone(),
+            committed: self.committed,
+        });
         self.records.push(record);
         position
     }
@@ -133,6 +153,11 @@ impl Desk<'_> {
         }
     }
 
+    /// Carries `effect` out once both members' directories show everything up to `position`.
+    pub(crate) fn after_shown(&mut self, position: Position, effect: Effect) {
+        self.shown.hold(position, effect);
+    }
+
     /// Sends work to another shard once everything up to `position` is committed.
     pub(crate) fn tell_shard_after(&mut self, position: Position, shard: ShardId, work: Work) {
         let effect = Effect::ToShard { shard, work };
@@ -143,9 +168,15 @@ impl Desk<'_> {
         }
     }
 
+    /// Sends work to another shard at once: it reveals nothing.
+    pub(crate) fn tell_shard_now(&mut self, shard: ShardId, work: Work) {
+        self.effects.push(Effect::ToShard { shard, work });
+    }
+
     /// Asks for a stored message; answered by [`crate::input::Input::MessageRead`].
     pub fn read_message(&mut self, ticket: u64, group: u64, key: u64) {
-        self.effects.push(Effect::ReadMessage { ticket, group, key });
+        self.effects
+            .push(Effect::ReadMessage { ticket, group, key });
     }
 
     /// Tells the log that a stream's messages below `first` are dead once that is committed.

@@ -7,6 +7,7 @@ use relevo_protocol::identity::{Epoch, Position, ShardId, StreamId};
 use relevo_protocol::name::StreamName;
 use relevo_protocol::record::Record;
 use relevo_protocol::time::Timestamp;
+use relevo_quorum::{InSync, Members, Value};
 
 /// What time it is, read once by the driver before each [`crate::shard::Engine::handle`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,10 @@ impl Monotonic {
     /// This time and `duration` later; stays at the end of time when there is no later.
     #[must_use]
     pub fn after(self, duration: std::time::Duration) -> Self {
-        Self(self.0.saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)))
+        Self(
+            self.0
+                .saturating_add(u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)),
+        )
     }
 }
 
@@ -36,6 +40,35 @@ pub struct Assignment {
     pub term: u64,
     /// What this member is to do.
     pub duty: Duty,
+    /// Whether the register counts the other member's copy as complete.
+    pub peer_complete: bool,
+}
+
+impl Assignment {
+    /// What `value` makes the member with index `me` to `shard`; nothing when the value does not
+    /// know the shard.
+    #[must_use]
+    pub fn from_value(value: &Value, me: u8, shard: ShardId) -> Option<Self> {
+        let entry = value.shards.get(usize::from(shard.0))?;
+        let leads = entry.leader == me;
+        let duty = match (&value.members, entry.in_sync) {
+            (Members::One(_), _) => Duty::LeadAlone,
+            (Members::Two(_), InSync::All) if leads => Duty::Lead,
+            (Members::Two(_), InSync::All) => Duty::Follow,
+            (Members::Two(_), InSync::Only(holder)) => match (holder == me, leads) {
+                (true, true) => Duty::Lead,
+                (true, false) => Duty::Give,
+                (false, true) => Duty::Take,
+                (false, false) => Duty::Follow,
+            },
+        };
+        let peer_complete = entry.in_sync == InSync::All;
+        Some(Self {
+            term: entry.term,
+            duty,
+            peer_complete,
+        })
+    }
 }
 
 /// What a member does for a shard.
@@ -47,9 +80,10 @@ pub enum Duty {
     Lead,
     /// Follows the other member.
     Follow,
-    /// Holds the only complete copy and gives it to the other member; nothing is written meanwhile.
+    /// Follows by the register, but the leader lost its disk: gives it everything; nothing is
+    /// written meanwhile.
     Give,
-    /// Has lost its copy and takes the other member's, whoever leads afterwards.
+    /// Leads by the register, but lost its disk: takes everything from the follower first.
     Take,
 }
 
@@ -68,7 +102,10 @@ pub enum Input {
     Work(Work),
     /// The local disk holds everything up to here.
     Durable(Position),
-    /// The log refused records for want of space from this position on; they are not in it.
+    /// Answer to [`Effect::Truncate`]: done, durably. Reports about the disk from before it are void.
+    Truncated,
+    /// The disk has no room for the record at this position. The driver keeps it and what follows,
+    /// in order, and tries again until there is room; [`Input::Durable`] says so.
     LogFull(Position),
     /// Answer to [`Effect::ReadLog`]: retained records from `from` on; empty when there are none.
     LogRead {
@@ -86,6 +123,8 @@ pub enum Input {
     },
     /// Answer to [`Effect::SaveSnapshot`]: durable.
     SnapshotSaved(Position),
+    /// Answer to [`Effect::StageBegin`] and to each [`Effect::StageRecords`]: written.
+    StageWritten,
     /// Answer to [`Effect::StageCommit`]: the copy is in its place and durable.
     Staged,
     /// A delivery found no subscriber; its lease is to be given back.
@@ -121,7 +160,8 @@ pub enum Effect {
         /// The commit point known now.
         committed: Position,
     },
-    /// Log: drop every record above this position, durably, before anything else is appended.
+    /// Log: drop every record above this position, durably, before anything else is appended; answered
+    /// by [`Input::Truncated`].
     Truncate(Position),
     /// Log: read records from here on, at most `max_bytes` but at least one.
     ReadLog {
@@ -145,6 +185,9 @@ pub enum Effect {
         position: Position,
         /// The encoded state.
         state: Bytes,
+        /// Per stream the lowest sequence that is alive at that position; messages of streams that
+        /// are not listed are dead.
+        live: Vec<(u64, u64)>,
     },
     /// Log: messages of a stream below `first` are dead (`u64::MAX`: all of them); their segments
     /// may go once a snapshot covers them.
@@ -191,7 +234,8 @@ pub enum Effect {
         /// What.
         work: Work,
     },
-    /// The directory as this member shows it has changed.
+    /// The directory as this member shows it has changed. To be carried out before any later
+    /// [`Effect::ToPeer`] or [`Effect::ToShard`]: the other member counts on it.
     Directory(DirectoryChange),
     /// The other member now holds everything: the register may count it in sync again.
     PeerComplete,
@@ -283,4 +327,6 @@ pub enum Divergence {
     Gap,
     /// A record cannot be read by this version.
     Undecodable,
+    /// A record's contents contradict the log before it.
+    Contradiction,
 }

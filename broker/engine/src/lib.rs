@@ -14,7 +14,14 @@
 //! revealed only in answer to an input that says it is durable where it must be. The driver cannot
 //! get durability wrong by carrying effects out early, late or in another order.
 
+mod checkpoint;
+mod content;
 pub mod desk;
+mod directory;
 pub mod input;
+pub mod link;
 mod outbox;
+mod replication;
+pub mod shard;
 pub mod streams;
+pub mod subject_tree;

@@ -33,7 +33,9 @@ impl Outbox {
 
     /// Moves out every effect that `committed` covers.
     pub(crate) fn release(&mut self, committed: Position, effects: &mut Vec<Effect>) {
-        let ready = self.held.partition_point(|(position, _)| *position <= committed);
+        let ready = self
+            .held
+            .partition_point(|(position, _)| *position <= committed);
         effects.extend(self.held.drain(..ready).map(|(_, effect)| effect));
     }
 

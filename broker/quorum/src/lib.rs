@@ -10,4 +10,6 @@ mod meeting;
 mod value;
 
 pub use meeting::{Meeting, Refusal, Seat, meet};
-pub use value::{InSync, Member, Members, SHARDS_MAX, ShardEntry, VALUE_LEN_MAX, Value, ValueError};
+pub use value::{
+    InSync, Member, Members, SHARDS_MAX, ShardEntry, VALUE_LEN_MAX, Value, ValueError,
+};

@@ -73,7 +73,11 @@ impl fmt::Display for Refusal {
 /// when they form a new cluster.
 #[must_use]
 pub fn meet(one: &Seat, other: &Seat, data_shards: usize) -> Meeting {
-    let (low, high) = if one.name <= other.name { (one, other) } else { (other, one) };
+    let (low, high) = if one.name <= other.name {
+        (one, other)
+    } else {
+        (other, one)
+    };
     if low.name == high.name {
         return Meeting::Refuse(Refusal::SameName);
     }
@@ -86,8 +90,15 @@ pub fn meet(one: &Seat, other: &Seat, data_shards: usize) -> Meeting {
 }
 
 fn form(low: &Seat, high: &Seat, data_shards: usize) -> Value {
-    let member = |seat: &Seat| Member { name: seat.name.clone(), store: seat.store };
-    Value::first(low.store, Members::Two([member(low), member(high)]), data_shards)
+    let member = |seat: &Seat| Member {
+        name: seat.name.clone(),
+        store: seat.store,
+    };
+    Value::first(
+        low.store,
+        Members::Two([member(low), member(high)]),
+        data_shards,
+    )
 }
 
 /// `newcomer` has a new store; `holder` holds `value`.
@@ -123,9 +134,17 @@ fn compare(mine: &Value, theirs: &Value, low: &Seat, high: &Seat) -> Meeting {
     if mine.version == theirs.version && mine != theirs {
         return Meeting::Refuse(Refusal::Contradiction);
     }
-    let newest = if mine.version >= theirs.version { mine } else { theirs };
+    let newest = if mine.version >= theirs.version {
+        mine
+    } else {
+        theirs
+    };
     for seat in [low, high] {
-        let known = newest.members.as_slice().iter().find(|member| member.name == seat.name);
+        let known = newest
+            .members
+            .as_slice()
+            .iter()
+            .find(|member| member.name == seat.name);
         match known {
             None => return Meeting::Refuse(Refusal::Stranger),
             Some(member) if member.store != seat.store => {
@@ -142,7 +161,11 @@ mod tests {
     use super::*;
 
     fn seat(name: &str, byte: u8, value: Option<Value>) -> Seat {
-        Seat { name: name.to_owned(), store: [byte; 16], value }
+        Seat {
+            name: name.to_owned(),
+            store: [byte; 16],
+            value,
+        }
     }
 
     fn formed() -> Value {
@@ -166,7 +189,12 @@ mod tests {
     fn two_new_stores_form_a_cluster_with_all_copies_complete() {
         let value = formed();
         assert_eq!(value.version, 1);
-        assert!(value.shards.iter().all(|shard| shard.in_sync == InSync::All));
+        assert!(
+            value
+                .shards
+                .iter()
+                .all(|shard| shard.in_sync == InSync::All)
+        );
     }
 
     #[test]
@@ -179,9 +207,16 @@ mod tests {
     #[test]
     fn a_wiped_member_is_taken_back_and_only_the_survivor_counts_as_complete() {
         let outcome = both_ways(&seat("a", 1, Some(formed())), &seat("b", 9, None));
-        let Meeting::Agree(value) = outcome else { panic!("{outcome:?}") };
+        let Meeting::Agree(value) = outcome else {
+            panic!("{outcome:?}")
+        };
         assert_eq!(value.version, 2);
-        assert!(value.shards.iter().all(|shard| shard.in_sync == InSync::Only(0)));
+        assert!(
+            value
+                .shards
+                .iter()
+                .all(|shard| shard.in_sync == InSync::Only(0))
+        );
         assert_eq!(value.members.as_slice()[1].store, [9; 16]);
     }
 

@@ -7,7 +7,7 @@ pub const VALUE_LEN_MAX: usize = 4000;
 /// Most shards, the directory included.
 pub const SHARDS_MAX: usize = 17;
 /// Longest member name, in bytes.
-pub const NAME_LEN_MAX: usize = 32;
+const NAME_LEN_MAX: usize = 32;
 const FORMAT: u8 = 1;
 
 /// Who belongs to the cluster.
@@ -84,7 +84,10 @@ impl fmt::Display for ValueError {
             Self::Short => f.write_str("the register value ends too early"),
             Self::Trailing => f.write_str("the register value goes on after its end"),
             Self::Format(format) => {
-                write!(f, "the register value has format {format}, this version knows {FORMAT}")
+                write!(
+                    f,
+                    "the register value has format {format}, this version knows {FORMAT}"
+                )
             }
             Self::Invalid(what) => write!(f, "the register value's {what} is out of range"),
         }
@@ -106,7 +109,10 @@ impl Members {
     /// The index of the member with this name.
     #[must_use]
     pub fn index_of(&self, name: &str) -> Option<u8> {
-        let index = self.as_slice().iter().position(|member| member.name == name)?;
+        let index = self
+            .as_slice()
+            .iter()
+            .position(|member| member.name == name)?;
         u8::try_from(index).ok()
     }
 }
@@ -124,7 +130,14 @@ impl Value {
                 in_sync: InSync::All,
             })
             .collect();
-        Self { cluster, lineage: 1, version: 1, feature_level: 1, members, shards }
+        Self {
+            cluster,
+            lineage: 1,
+            version: 1,
+            feature_level: 1,
+            members,
+            shards,
+        }
     }
 
     /// The value after the member `index` came back with an empty disk: only the other one's copies
@@ -213,7 +226,14 @@ impl Value {
         if !rest.is_empty() {
             return Err(ValueError::Trailing);
         }
-        Ok(Self { cluster, lineage, version, feature_level, members, shards })
+        Ok(Self {
+            cluster,
+            lineage,
+            version,
+            feature_level,
+            members,
+            shards,
+        })
     }
 }
 
@@ -228,10 +248,15 @@ fn take_member(rest: &mut &[u8]) -> Result<Member, ValueError> {
     if len == 0 || usize::from(len) > NAME_LEN_MAX {
         return Err(ValueError::Invalid("member name length"));
     }
-    let (name, left) = rest.split_at_checked(usize::from(len)).ok_or(ValueError::Short)?;
+    let (name, left) = rest
+        .split_at_checked(usize::from(len))
+        .ok_or(ValueError::Short)?;
     *rest = left;
     let name = std::str::from_utf8(name).map_err(|_| ValueError::Invalid("member name"))?;
-    Ok(Member { name: name.to_owned(), store: take(rest)? })
+    Ok(Member {
+        name: name.to_owned(),
+        store: take(rest)?,
+    })
 }
 
 fn take_shard(rest: &mut &[u8], member_count: u8) -> Result<ShardEntry, ValueError> {
@@ -245,7 +270,11 @@ fn take_shard(rest: &mut &[u8], member_count: u8) -> Result<ShardEntry, ValueErr
         index if index < member_count => InSync::Only(index),
         _ => return Err(ValueError::Invalid("in-sync set")),
     };
-    Ok(ShardEntry { term, leader, in_sync })
+    Ok(ShardEntry {
+        term,
+        leader,
+        in_sync,
+    })
 }
 
 #[cfg(test)]
@@ -253,7 +282,10 @@ mod tests {
     use super::*;
 
     fn pair() -> Value {
-        let member = |name: &str, byte| Member { name: name.to_owned(), store: [byte; 16] };
+        let member = |name: &str, byte| Member {
+            name: name.to_owned(),
+            store: [byte; 16],
+        };
         Value::first([7; 16], Members::Two([member("a", 1), member("b", 2)]), 2)
     }
 
@@ -265,7 +297,11 @@ mod tests {
 
     #[test]
     fn values_survive_their_bytes() {
-        for value in [pair(), pair().with_replaced(1, [9; 16]), pair().with_complete(2)] {
+        for value in [
+            pair(),
+            pair().with_replaced(1, [9; 16]),
+            pair().with_complete(2),
+        ] {
             assert_eq!(Value::decode(&value.encode()), Ok(value));
         }
     }
