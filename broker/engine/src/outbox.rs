@@ -68,7 +68,7 @@ mod tests {
         for (position, mark) in [(3, 1), (5, 2), (4, 3), (9, 4)] {
             outbox.hold(Position(position), Effect::Truncate(Position(mark)));
         }
-        assert_eq!(drain(&mut outbox, 2), []);
+        assert_eq!(drain(&mut outbox, 2), [0_u64; 0]);
         assert_eq!(drain(&mut outbox, 4), [1]);
         assert_eq!(drain(&mut outbox, 5), [2, 3]);
         assert_eq!(drain(&mut outbox, 100), [4]);
