@@ -2,6 +2,16 @@
 //!
 //! Each kind is a type of its own: a text is checked once, when the name is parsed, and never again. All are cheap to clone.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
+
 use std::borrow::{Borrow, Cow};
 use std::fmt;
 use std::str::FromStr;
@@ -37,13 +47,6 @@ macro_rules! name_type {
             /// The name as text.
             pub fn as_str(&self) -> &str {
                 &self.0
-            }
-
-            /// A name that this crate composes and whose parts are known to fit the rules.
-            pub(crate) fn from_parts(prefix: &str, rest: &str) -> Self {
-                let text = [prefix, rest].concat();
-                debug_assert_eq!(check_name($kind, &text), Ok(()));
-                Self(Arc::from(text))
             }
         }
 
@@ -126,6 +129,25 @@ name_type! {
     MemberName, NameKind::Member
 }
 
+macro_rules! composed_name {
+    ($($name:ident, $kind:expr;)+) => {$(
+        impl $name {
+            /// A name that this crate composes of parts that are known to fit the rules.
+            pub(crate) fn from_parts(prefix: &str, rest: &str) -> Self {
+                let text = [prefix, rest].concat();
+                debug_assert_eq!(check_name($kind, &text), Ok(()));
+                Self(Arc::from(text))
+            }
+        }
+    )+};
+}
+
+composed_name! {
+    QueueName, NameKind::Queue;
+    StreamName, NameKind::Stream;
+    ConsumerName, NameKind::Consumer;
+}
+
 impl From<SubscriptionName> for ConsumerName {
     fn from(name: SubscriptionName) -> Self {
         Self(name.0)
@@ -161,7 +183,9 @@ impl NameKind {
 
     fn allows(self, c: char) -> bool {
         match self {
-            Self::Queue | Self::Topic | Self::Subscription => c.is_ascii_alphanumeric() || c == '_' || c == '-',
+            Self::Queue | Self::Topic | Self::Subscription => {
+                c.is_ascii_alphanumeric() || c == '_' || c == '-'
+            }
             Self::Stream | Self::Consumer => {
                 !c.is_whitespace() && !c.is_control() && !matches!(c, '.' | '*' | '>' | '/' | '\\')
             }
@@ -206,7 +230,11 @@ impl fmt::Display for NameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty(kind) => write!(f, "{kind} name is missing"),
-            Self::TooLong(kind) => write!(f, "{kind} name is too long, at most {} bytes are allowed", kind.max_len()),
+            Self::TooLong(kind) => write!(
+                f,
+                "{kind} name is too long, at most {} bytes are allowed",
+                kind.max_len()
+            ),
             Self::InvalidCharacter(kind, c) => {
                 write!(f, "{kind} name can not contain {c:?}; {}", kind.alphabet())
             }

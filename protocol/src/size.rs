@@ -1,5 +1,15 @@
 //! Sizes as people type them.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
+
 use std::fmt;
 
 /// Reads a size in bytes as people type it: `10`, `10KiB`, `1MiB`, `2GiB`; `KB`, `MB`, `GB`, `TB` count in thousands.
@@ -9,16 +19,27 @@ use std::fmt;
 /// # Errors
 /// [`SizeError`] says what is wrong with the text.
 pub fn parse_size(text: &str) -> Result<u64, SizeError> {
-    let (digits, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len()));
+    let (digits, unit) = text.split_at(
+        text.find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len()),
+    );
     if digits.is_empty() {
-        return Err(SizeError::Malformed { text: text.to_owned() });
+        return Err(SizeError::Malformed {
+            text: text.to_owned(),
+        });
     }
     let unit_bytes = UNITS
         .iter()
         .find(|(name, _)| name.eq_ignore_ascii_case(unit))
         .map(|(_, bytes)| *bytes)
-        .ok_or_else(|| SizeError::UnknownUnit { unit: unit.to_owned() })?;
-    digits.parse::<u64>().ok().and_then(|count| count.checked_mul(unit_bytes)).ok_or(SizeError::TooLarge)
+        .ok_or_else(|| SizeError::UnknownUnit {
+            unit: unit.to_owned(),
+        })?;
+    digits
+        .parse::<u64>()
+        .ok()
+        .and_then(|count| count.checked_mul(unit_bytes))
+        .ok_or(SizeError::TooLarge)
 }
 
 /// Writes a size so that [`parse_size`] reads it back: with the largest binary unit that divides it, else as plain bytes.
@@ -26,7 +47,10 @@ pub fn format_size(bytes: u64) -> String {
     BINARY_UNITS
         .iter()
         .find(|(_, unit_bytes)| bytes >= *unit_bytes && bytes.is_multiple_of(*unit_bytes))
-        .map_or_else(|| bytes.to_string(), |(unit, unit_bytes)| format!("{}{unit}", bytes / unit_bytes))
+        .map_or_else(
+            || bytes.to_string(),
+            |(unit, unit_bytes)| format!("{}{unit}", bytes / unit_bytes),
+        )
 }
 
 /// Why a text is not a size.
@@ -49,8 +73,13 @@ pub enum SizeError {
 impl fmt::Display for SizeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Malformed { text } => write!(f, "'{text}' is not a size; write it as 10, 10KiB, 1MiB or 2GiB"),
-            Self::UnknownUnit { unit } => write!(f, "unknown size unit '{unit}'; use KiB, MiB, GiB or TiB"),
+            Self::Malformed { text } => write!(
+                f,
+                "'{text}' is not a size; write it as 10, 10KiB, 1MiB or 2GiB"
+            ),
+            Self::UnknownUnit { unit } => {
+                write!(f, "unknown size unit '{unit}'; use KiB, MiB, GiB or TiB")
+            }
             Self::TooLarge => f.write_str("a size can be at most 18446744073709551615 bytes"),
         }
     }
@@ -75,4 +104,9 @@ const UNITS: [(&str, u64); 14] = [
     ("TB", 1_000_000_000_000),
 ];
 
-const BINARY_UNITS: [(&str, u64); 4] = [("TiB", 1 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+const BINARY_UNITS: [(&str, u64); 4] = [
+    ("TiB", 1 << 40),
+    ("GiB", 1 << 30),
+    ("MiB", 1 << 20),
+    ("KiB", 1 << 10),
+];

@@ -3,6 +3,16 @@
 //! This module reads no clock: a [`Timestamp`] is always handed in. Time only labels messages and bounds waits; nothing that
 //! decides durability or leadership looks at it.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
+
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -33,7 +43,9 @@ impl Timestamp {
     /// # Errors
     /// [`TimestampError::Malformed`] when the text is not RFC 3339, [`TimestampError::OutOfRange`] before 1970 or after 2554.
     pub fn parse(text: &str) -> Result<Self, TimestampError> {
-        let mut fields = Fields { rest: text.as_bytes() };
+        let mut fields = Fields {
+            rest: text.as_bytes(),
+        };
         let year = fields.number(4)?;
         fields.literal(b"-")?;
         let month = fields.number(2)?;
@@ -56,10 +68,15 @@ impl Timestamp {
         if !plausible {
             return Err(TimestampError::Malformed);
         }
-        let seconds = days_before(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second - offset_seconds;
+        let seconds = days_before(year, month, day) * 86_400 + hour * 3_600 + minute * 60 + second
+            - offset_seconds;
         u64::try_from(seconds)
             .ok()
-            .and_then(|seconds| seconds.checked_mul(NANOS_PER_SECOND)?.checked_add(fraction_nanos))
+            .and_then(|seconds| {
+                seconds
+                    .checked_mul(NANOS_PER_SECOND)?
+                    .checked_add(fraction_nanos)
+            })
             .map(Self)
             .ok_or(TimestampError::OutOfRange)
     }
@@ -103,7 +120,10 @@ impl fmt::Display for Timestamp {
         let fraction_nanos = self.0 % NANOS_PER_SECOND;
         let (year, month, day) = civil_date(seconds / 86_400);
         let (hour, minute, second) = (seconds / 3_600 % 24, seconds / 60 % 60, seconds % 60);
-        write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")?;
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}"
+        )?;
         if fraction_nanos != 0 {
             let digits = format!("{fraction_nanos:09}");
             write!(f, ".{}", digits.trim_end_matches('0'))?;
@@ -175,14 +195,21 @@ pub fn parse_duration(text: &str) -> Result<Duration, DurationError> {
         let (number, after) = split_where(rest, |c| !(c.is_ascii_digit() || c == '.'));
         let (unit, next) = split_where(after, |c| c.is_ascii_digit() || c == '.');
         if number.is_empty() {
-            return Err(DurationError::Malformed { text: text.to_owned() });
+            return Err(DurationError::Malformed {
+                text: text.to_owned(),
+            });
         }
         if unit.is_empty() {
-            return Err(DurationError::MissingUnit { number: number.to_owned() });
+            return Err(DurationError::MissingUnit {
+                number: number.to_owned(),
+            });
         }
-        let unit_nanos = unit_nanos(unit).ok_or_else(|| DurationError::UnknownUnit { unit: unit.to_owned() })?;
-        let nanos =
-            scaled(number, unit_nanos).ok_or_else(|| DurationError::Malformed { text: text.to_owned() })?;
+        let unit_nanos = unit_nanos(unit).ok_or_else(|| DurationError::UnknownUnit {
+            unit: unit.to_owned(),
+        })?;
+        let nanos = scaled(number, unit_nanos).ok_or_else(|| DurationError::Malformed {
+            text: text.to_owned(),
+        })?;
         total_nanos = total_nanos.saturating_add(nanos);
         rest = next;
     }
@@ -237,12 +264,22 @@ pub enum DurationError {
 impl fmt::Display for DurationError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Empty => f.write_str("a duration is missing; write it as 250ms, 5s, 2m, 1h or 1d"),
-            Self::MissingUnit { number } => {
-                write!(f, "duration '{number}' has no unit; write {number}ms, {number}s, {number}m, {number}h or {number}d")
+            Self::Empty => {
+                f.write_str("a duration is missing; write it as 250ms, 5s, 2m, 1h or 1d")
             }
-            Self::UnknownUnit { unit } => write!(f, "unknown duration unit '{unit}'; use ms, s, m, h or d"),
-            Self::Malformed { text } => write!(f, "'{text}' is not a duration; write it as 250ms, 5s, 2m, 1h or 1d"),
+            Self::MissingUnit { number } => {
+                write!(
+                    f,
+                    "duration '{number}' has no unit; write {number}ms, {number}s, {number}m, {number}h or {number}d"
+                )
+            }
+            Self::UnknownUnit { unit } => {
+                write!(f, "unknown duration unit '{unit}'; use ms, s, m, h or d")
+            }
+            Self::Malformed { text } => write!(
+                f,
+                "'{text}' is not a duration; write it as 250ms, 5s, 2m, 1h or 1d"
+            ),
             Self::TooLong => f.write_str("a duration can be at most 106751d"),
         }
     }
@@ -268,7 +305,10 @@ fn unit_nanos(unit: &str) -> Option<u128> {
         "µs" | "μs" => "us",
         other => other,
     };
-    UNITS.iter().find(|(name, _)| *name == unit).map(|(_, nanos)| *nanos)
+    UNITS
+        .iter()
+        .find(|(name, _)| *name == unit)
+        .map(|(_, nanos)| *nanos)
 }
 
 /// `number` (digits with at most one point) times `unit_nanos`; a fraction of a nanosecond is cut off.
@@ -290,7 +330,9 @@ fn scaled(number: &str, unit_nanos: u128) -> Option<u128> {
 
 fn digits_value(digits: &str) -> u128 {
     digits.bytes().fold(0, |value: u128, digit| {
-        value.saturating_mul(10).saturating_add(u128::from(digit - b'0'))
+        value
+            .saturating_mul(10)
+            .saturating_add(u128::from(digit - b'0'))
     })
 }
 
@@ -305,12 +347,17 @@ struct Fields<'a> {
 
 impl Fields<'_> {
     fn number(&mut self, width: usize) -> Result<i64, TimestampError> {
-        let (digits, rest) = self.rest.split_at_checked(width).ok_or(TimestampError::Malformed)?;
+        let (digits, rest) = self
+            .rest
+            .split_at_checked(width)
+            .ok_or(TimestampError::Malformed)?;
         if !digits.iter().all(u8::is_ascii_digit) {
             return Err(TimestampError::Malformed);
         }
         self.rest = rest;
-        Ok(digits.iter().fold(0, |value, digit| value * 10 + i64::from(digit - b'0')))
+        Ok(digits
+            .iter()
+            .fold(0, |value, digit| value * 10 + i64::from(digit - b'0')))
     }
 
     fn literal(&mut self, allowed: &[u8]) -> Result<u8, TimestampError> {
@@ -327,13 +374,22 @@ impl Fields<'_> {
         let Some((b'.', digits)) = self.rest.split_first() else {
             return Ok(0);
         };
-        let digit_count = digits.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let (digits, rest) = digits.split_at_checked(digit_count).ok_or(TimestampError::Malformed)?;
+        let digit_count = digits
+            .iter()
+            .take_while(|byte| byte.is_ascii_digit())
+            .count();
+        let (digits, rest) = digits
+            .split_at_checked(digit_count)
+            .ok_or(TimestampError::Malformed)?;
         if digits.is_empty() {
             return Err(TimestampError::Malformed);
         }
         self.rest = rest;
-        let padded = digits.iter().copied().chain(std::iter::repeat(b'0')).take(9);
+        let padded = digits
+            .iter()
+            .copied()
+            .chain(std::iter::repeat(b'0'))
+            .take(9);
         Ok(padded.fold(0, |nanos, digit| nanos * 10 + u64::from(digit - b'0')))
     }
 
@@ -353,7 +409,11 @@ impl Fields<'_> {
             }
             offset_seconds = sign * (hours * 3_600 + minutes * 60);
         }
-        if self.rest.is_empty() { Ok(offset_seconds) } else { Err(TimestampError::Malformed) }
+        if self.rest.is_empty() {
+            Ok(offset_seconds)
+        } else {
+            Err(TimestampError::Malformed)
+        }
     }
 }
 
@@ -388,13 +448,22 @@ const fn civil_date(days: u64) -> (u64, u64, u64) {
     let shifted = days + DAYS_TO_EPOCH.unsigned_abs();
     let era = shifted / DAYS_PER_ERA.unsigned_abs();
     let day_of_era = shifted % DAYS_PER_ERA.unsigned_abs();
-    let year_of_era = (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let march_month = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * march_month + 2) / 5 + 1;
-    let month = if march_month < 10 { march_month + 3 } else { march_month - 9 };
+    let month = if march_month < 10 {
+        march_month + 3
+    } else {
+        march_month - 9
+    };
     let march_year = era * 400 + year_of_era;
-    let year = if month <= 2 { march_year + 1 } else { march_year };
+    let year = if month <= 2 {
+        march_year + 1
+    } else {
+        march_year
+    };
     (year, month, day)
 }
 

@@ -39,7 +39,10 @@ fn correction_count(from: &[char], to: &[char]) -> usize {
 }
 
 fn is_swap(from: &[char], row: usize, to: &[char], column: usize) -> bool {
-    let (Some(row_before), Some(column_before)) = (row.checked_sub(1), column.checked_sub(1)) else { return false };
+    let (Some(row_before), Some(column_before)) = (row.checked_sub(1), column.checked_sub(1))
+    else {
+        return false;
+    };
     from.get(row) == to.get(column_before) && from.get(row_before) == to.get(column)
 }
 
@@ -48,7 +51,10 @@ fn at(row: &[usize], column: usize) -> usize {
 }
 
 fn letters(word: &str) -> Vec<char> {
-    word.chars().take(MAX_WORD_LEN).map(|c| c.to_ascii_lowercase()).collect()
+    word.chars()
+        .take(MAX_WORD_LEN)
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
 }
 
 /// The most corrections that still count as a slip of the hand.

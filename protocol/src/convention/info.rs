@@ -38,21 +38,32 @@ impl QueueInfo {
     /// Tells about a queue from its stream and its workers' consumer; `None` when the stream is no queue's.
     pub fn from_jetstream(stream: &StreamInfo, workers: Option<&ConsumerInfo>) -> Option<Self> {
         let leased = workers.map_or(0, |workers| workers.num_ack_pending);
-        Some(Self::new(queue::is_queue_stream(&stream.config.name)?, stream, leased))
+        Some(Self::new(
+            queue::is_queue_stream(&stream.config.name)?,
+            stream,
+            leased,
+        ))
     }
 }
 
 impl TopicInfo {
     /// Tells about a topic from its stream; `None` when the stream is no topic's.
     pub fn from_jetstream(stream: &StreamInfo) -> Option<Self> {
-        Some(Self::new(topic::is_topic_stream(&stream.config.name)?, stream, 0))
+        Some(Self::new(
+            topic::is_topic_stream(&stream.config.name)?,
+            stream,
+            0,
+        ))
     }
 }
 
 impl<N> Info<N> {
     fn new(name: N, stream: &StreamInfo, leased: u64) -> Self {
         let state = &stream.state;
-        let leader = stream.cluster.as_ref().map(|cluster| cluster.leader.clone());
+        let leader = stream
+            .cluster
+            .as_ref()
+            .map(|cluster| cluster.leader.clone());
         Self {
             name,
             messages: state.messages,

@@ -37,7 +37,11 @@ impl Lease {
             delivered: number(parts.next())?,
             consumer_seq: number(parts.next())?,
         };
-        if parts.next().is_some() { Err(LeaseError) } else { Ok(lease) }
+        if parts.next().is_some() {
+            Err(LeaseError)
+        } else {
+            Ok(lease)
+        }
     }
 
     /// The lease of a delivery, when the delivery is one of a queue's to its workers.
@@ -67,7 +71,11 @@ impl Lease {
 
 impl fmt::Display for Lease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}.{}.{}", self.queue, self.stream_seq, self.delivered, self.consumer_seq)
+        write!(
+            f,
+            "{}.{}.{}.{}",
+            self.queue, self.stream_seq, self.delivered, self.consumer_seq
+        )
     }
 }
 
@@ -92,6 +100,11 @@ impl fmt::Display for LeaseError {
 impl std::error::Error for LeaseError {}
 
 fn number(part: Option<&str>) -> Result<u64, LeaseError> {
-    let part = part.filter(|part| part.bytes().all(|byte| byte.is_ascii_digit())).ok_or(LeaseError)?;
-    part.parse().ok().filter(|number| *number > 0).ok_or(LeaseError)
+    let part = part
+        .filter(|part| part.bytes().all(|byte| byte.is_ascii_digit()))
+        .ok_or(LeaseError)?;
+    part.parse()
+        .ok()
+        .filter(|number| *number > 0)
+        .ok_or(LeaseError)
 }

@@ -4,6 +4,16 @@
 //! subject `$Q.jobs` and one shared pull consumer, `workers`. A topic `news` is the stream `T_news` with subjects `$T.news` and
 //! `$T.news.>`; a subscription is a durable consumer of its name. Any NATS client may use them under those names.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
+
 pub mod edit_distance;
 pub mod info;
 pub mod lease;

@@ -37,25 +37,58 @@ pub enum OptionError {
 
 impl OptionError {
     pub(super) fn unknown(name: &str, known: &'static [&'static str]) -> Self {
-        Self::Unknown { name: name.to_owned(), nearest: nearest(name, known.iter().copied()), known }
+        Self::Unknown {
+            name: name.to_owned(),
+            nearest: nearest(name, known.iter().copied()),
+            known,
+        }
     }
 
     pub(super) fn bad_value(option: &'static str, value: &str, expects: &'static str) -> Self {
-        Self::BadValue { option, value: value.to_owned(), expects }
+        Self::BadValue {
+            option,
+            value: value.to_owned(),
+            expects,
+        }
     }
 }
 
 impl fmt::Display for OptionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown { name, nearest: Some(nearest), .. } => {
-                write!(f, "unknown option '{}', did you mean {nearest}?", Quoted(name))
+            Self::Unknown {
+                name,
+                nearest: Some(nearest),
+                ..
+            } => {
+                write!(
+                    f,
+                    "unknown option '{}', did you mean {nearest}?",
+                    Quoted(name)
+                )
             }
-            Self::Unknown { name, nearest: None, known } => {
-                write!(f, "unknown option '{}'; the options are {}", Quoted(name), known.join(", "))
+            Self::Unknown {
+                name,
+                nearest: None,
+                known,
+            } => {
+                write!(
+                    f,
+                    "unknown option '{}'; the options are {}",
+                    Quoted(name),
+                    known.join(", ")
+                )
             }
-            Self::BadValue { option, value, expects } => {
-                write!(f, "option {option} can not be '{}'; use {expects}", Quoted(value))
+            Self::BadValue {
+                option,
+                value,
+                expects,
+            } => {
+                write!(
+                    f,
+                    "option {option} can not be '{}'; use {expects}",
+                    Quoted(value)
+                )
             }
         }
     }
@@ -71,7 +104,11 @@ impl fmt::Display for Quoted<'_> {
         for c in self.0.chars().take(MAX_QUOTED_CHARS) {
             write!(f, "{}", if c.is_control() || c == '\'' { '?' } else { c })?;
         }
-        if self.0.chars().nth(MAX_QUOTED_CHARS).is_some() { f.write_str("…") } else { Ok(()) }
+        if self.0.chars().nth(MAX_QUOTED_CHARS).is_some() {
+            f.write_str("…")
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -97,11 +134,21 @@ pub(super) fn duration(
 }
 
 pub(super) fn count(option: &'static str, value: &str) -> Result<Option<u64>, OptionError> {
-    limit(option, value, value.parse().ok(), "a number from 1 on, or none")
+    limit(
+        option,
+        value,
+        value.parse().ok(),
+        "a number from 1 on, or none",
+    )
 }
 
 pub(super) fn size(option: &'static str, value: &str) -> Result<Option<u64>, OptionError> {
-    limit(option, value, parse_size(value).ok(), "a size such as 10MiB, or none")
+    limit(
+        option,
+        value,
+        parse_size(value).ok(),
+        "a size such as 10MiB, or none",
+    )
 }
 
 fn limit(
@@ -139,7 +186,10 @@ pub(super) fn from_jetstream_age(age: Duration) -> Option<Duration> {
     (!age.is_zero()).then_some(age)
 }
 
-pub(super) fn serialize_duration<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn serialize_duration<S: Serializer>(
+    duration: &Duration,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(&format_duration(*duration))
 }
 

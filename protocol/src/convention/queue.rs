@@ -5,12 +5,15 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::option::{
-    MAX_OPTION_DURATION, MIN_WINDOW, OptionError, count, deserialize_each, duration, from_jetstream_age,
-    from_jetstream_limit, is_none_word, serialize_duration, serialize_optional_duration, size, to_jetstream_limit,
+    MAX_OPTION_DURATION, MIN_WINDOW, OptionError, count, deserialize_each, duration,
+    from_jetstream_age, from_jetstream_limit, is_none_word, serialize_duration,
+    serialize_optional_duration, size, to_jetstream_limit,
 };
 use super::{KIND_KEY, KIND_QUEUE};
 use crate::jetstream::consumer::{AckPolicy, ConsumerConfig, DEFAULT_ACK_WAIT};
-use crate::jetstream::stream::{DEFAULT_DUPLICATE_WINDOW, DiscardPolicy, RetentionPolicy, StreamConfig};
+use crate::jetstream::stream::{
+    DEFAULT_DUPLICATE_WINDOW, DiscardPolicy, RetentionPolicy, StreamConfig,
+};
 use crate::name::{ConsumerName, QueueName, StreamName};
 
 /// What every queue's stream name begins with.
@@ -73,7 +76,10 @@ pub struct QueueOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
     /// `max_age`: how long a message waits before it is dropped; for ever.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_optional_duration")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "serialize_optional_duration"
+    )]
     pub max_age: Option<Duration>,
     /// `max_deliveries`: how often a message is handed out before it is given up; no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -98,8 +104,15 @@ pub enum QueueDiscard {
 
 impl QueueOptions {
     /// The names of all options.
-    pub const NAMES: &'static [&'static str] =
-        &["lease", "max_messages", "max_bytes", "max_age", "max_deliveries", "dedup", "discard"];
+    pub const NAMES: &'static [&'static str] = &[
+        "lease",
+        "max_messages",
+        "max_bytes",
+        "max_age",
+        "max_deliveries",
+        "dedup",
+        "discard",
+    ];
 
     /// Sets the option `name` to `value`, both as a person writes them. `none` takes a limit away.
     ///
@@ -108,14 +121,24 @@ impl QueueOptions {
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), OptionError> {
         match name {
             "lease" => {
-                self.lease = duration("lease", value, MIN_LEASE..=MAX_LEASE, "a duration from 100ms to 365d")?;
+                self.lease = duration(
+                    "lease",
+                    value,
+                    MIN_LEASE..=MAX_LEASE,
+                    "a duration from 100ms to 365d",
+                )?;
             }
             "max_messages" => self.max_messages = count("max_messages", value)?,
             "max_bytes" => self.max_bytes = size("max_bytes", value)?,
             "max_age" if is_none_word(value) => self.max_age = None,
             "max_age" => {
                 let range = MIN_WINDOW..=MAX_OPTION_DURATION;
-                self.max_age = Some(duration("max_age", value, range, "a duration from 100ms to 365d, or none")?);
+                self.max_age = Some(duration(
+                    "max_age",
+                    value,
+                    range,
+                    "a duration from 100ms to 365d, or none",
+                )?);
             }
             "max_deliveries" => self.max_deliveries = count("max_deliveries", value)?,
             "dedup" => {
@@ -126,7 +149,13 @@ impl QueueOptions {
                 self.discard = match value {
                     "reject" => QueueDiscard::Reject,
                     "drop-oldest" => QueueDiscard::DropOldest,
-                    _ => return Err(OptionError::bad_value("discard", value, "reject or drop-oldest")),
+                    _ => {
+                        return Err(OptionError::bad_value(
+                            "discard",
+                            value,
+                            "reject or drop-oldest",
+                        ));
+                    }
                 };
             }
             _ => return Err(OptionError::unknown(name, Self::NAMES)),
@@ -166,13 +195,17 @@ pub fn stream_config(queue: &QueueName, options: &QueueOptions) -> StreamConfig 
     config.max_bytes = to_jetstream_limit(options.max_bytes);
     config.max_age = options.max_age.unwrap_or_default();
     // nats-server refuses a window that outlasts the messages.
-    config.duplicate_window = options.max_age.map_or(options.dedup, |max_age| options.dedup.min(max_age));
+    config.duplicate_window = options
+        .max_age
+        .map_or(options.dedup, |max_age| options.dedup.min(max_age));
     config.discard = match options.discard {
         QueueDiscard::Reject => DiscardPolicy::New,
         QueueDiscard::DropOldest => DiscardPolicy::Old,
     };
     config.allow_direct = true;
-    config.metadata.insert(KIND_KEY.to_owned(), KIND_QUEUE.to_owned());
+    config
+        .metadata
+        .insert(KIND_KEY.to_owned(), KIND_QUEUE.to_owned());
     config.with_defaults()
 }
 
@@ -208,7 +241,15 @@ pub fn options_from(stream: &StreamConfig, workers: &ConsumerConfig) -> QueueOpt
 }
 
 /// Whether an existing queue is what `options` ask for, so that creating it again changes nothing.
-pub fn is_same(queue: &QueueName, options: &QueueOptions, stream: &StreamConfig, workers: &ConsumerConfig) -> bool {
-    let wanted = options_from(&stream_config(queue, options), &consumer_config(queue, options));
+pub fn is_same(
+    queue: &QueueName,
+    options: &QueueOptions,
+    stream: &StreamConfig,
+    workers: &ConsumerConfig,
+) -> bool {
+    let wanted = options_from(
+        &stream_config(queue, options),
+        &consumer_config(queue, options),
+    );
     wanted == options_from(stream, workers)
 }

@@ -5,12 +5,15 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::option::{
-    MAX_OPTION_DURATION, MIN_WINDOW, OptionError, count, deserialize_each, duration, from_jetstream_age,
-    from_jetstream_limit, is_none_word, serialize_duration, serialize_optional_duration, size, to_jetstream_limit,
+    MAX_OPTION_DURATION, MIN_WINDOW, OptionError, count, deserialize_each, duration,
+    from_jetstream_age, from_jetstream_limit, is_none_word, serialize_duration,
+    serialize_optional_duration, size, to_jetstream_limit,
 };
 use super::{KIND_KEY, KIND_TOPIC};
 use crate::jetstream::consumer::{AckPolicy, ConsumerConfig, DEFAULT_ACK_WAIT, DeliverPolicy};
-use crate::jetstream::stream::{DEFAULT_DUPLICATE_WINDOW, DiscardPolicy, RetentionPolicy, StreamConfig};
+use crate::jetstream::stream::{
+    DEFAULT_DUPLICATE_WINDOW, DiscardPolicy, RetentionPolicy, StreamConfig,
+};
 use crate::name::{StreamName, SubscriptionName, TopicName};
 use crate::verb::StartFrom;
 
@@ -62,7 +65,10 @@ pub struct TopicOptions {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_bytes: Option<u64>,
     /// `max_age`: how long a message is kept; for ever.
-    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "serialize_optional_duration")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        serialize_with = "serialize_optional_duration"
+    )]
     pub max_age: Option<Duration>,
     /// `dedup`: how long the id of a message is remembered; 2 min, never longer than `max_age`.
     #[serde(serialize_with = "serialize_duration")]
@@ -84,9 +90,16 @@ impl TopicOptions {
             "max_bytes" => self.max_bytes = size("max_bytes", value)?,
             "max_age" if is_none_word(value) => self.max_age = None,
             "max_age" => {
-                self.max_age = Some(duration("max_age", value, range, "a duration from 100ms to 365d, or none")?);
+                self.max_age = Some(duration(
+                    "max_age",
+                    value,
+                    range,
+                    "a duration from 100ms to 365d, or none",
+                )?);
             }
-            "dedup" => self.dedup = duration("dedup", value, range, "a duration from 100ms to 365d")?,
+            "dedup" => {
+                self.dedup = duration("dedup", value, range, "a duration from 100ms to 365d")?
+            }
             _ => return Err(OptionError::unknown(name, Self::NAMES)),
         }
         Ok(())
@@ -95,7 +108,12 @@ impl TopicOptions {
 
 impl Default for TopicOptions {
     fn default() -> Self {
-        Self { max_messages: None, max_bytes: None, max_age: None, dedup: DEFAULT_DUPLICATE_WINDOW }
+        Self {
+            max_messages: None,
+            max_bytes: None,
+            max_age: None,
+            dedup: DEFAULT_DUPLICATE_WINDOW,
+        }
     }
 }
 
@@ -116,10 +134,14 @@ pub fn stream_config(topic: &TopicName, options: &TopicOptions) -> StreamConfig 
     config.max_bytes = to_jetstream_limit(options.max_bytes);
     config.max_age = options.max_age.unwrap_or_default();
     // nats-server refuses a window that outlasts the messages.
-    config.duplicate_window = options.max_age.map_or(options.dedup, |max_age| options.dedup.min(max_age));
+    config.duplicate_window = options
+        .max_age
+        .map_or(options.dedup, |max_age| options.dedup.min(max_age));
     config.discard = DiscardPolicy::Old;
     config.allow_direct = true;
-    config.metadata.insert(KIND_KEY.to_owned(), KIND_TOPIC.to_owned());
+    config
+        .metadata
+        .insert(KIND_KEY.to_owned(), KIND_TOPIC.to_owned());
     config.with_defaults()
 }
 
@@ -160,7 +182,11 @@ pub fn subscription_config(
 }
 
 /// The consumer of a follower that nobody needs to remember: nothing is acknowledged, it goes when it is no longer used.
-pub fn follower_config(topic: &TopicName, options: &TopicOptions, from: StartFrom) -> ConsumerConfig {
+pub fn follower_config(
+    topic: &TopicName,
+    options: &TopicOptions,
+    from: StartFrom,
+) -> ConsumerConfig {
     let config = ConsumerConfig {
         ack_policy: AckPolicy::None,
         inactive_threshold: FOLLOWER_INACTIVE_THRESHOLD,

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::json::nanos;
 use crate::name::{ConsumerName, StreamName};
-use crate::time::Timestamp;
+use crate::time::{Timestamp, parse_duration};
 
 /// What every ack subject begins with.
 pub const ACK_PREFIX: &str = "$JS.ACK.";
@@ -44,9 +44,7 @@ impl AckSubject {
         let rest = subject.strip_prefix(ACK_PREFIX).ok_or(AckSubjectError)?;
         let named = match rest.split('.').count() {
             V1_TOKENS => rest,
-            V2_TOKENS | V2_TOKENS_WITH_TAIL => {
-                rest.splitn(3, '.').nth(2).ok_or(AckSubjectError)?
-            }
+            V2_TOKENS | V2_TOKENS_WITH_TAIL => rest.splitn(3, '.').nth(2).ok_or(AckSubjectError)?,
             _ => return Err(AckSubjectError),
         };
         let mut tokens = named.split('.');
@@ -119,23 +117,33 @@ pub enum AckKind {
 }
 
 impl AckKind {
-    /// Reads the body of a message that was published to an ack subject.
+    /// Reads the body of a message that was published to an ack subject. A wait that can not be read counts as none, as in
+    /// nats-server. The wait of `-NAK` may also be a duration in words, `-NAK 5s`.
     ///
     /// # Errors
-    /// [`AckKindError`] when it is none of the known words, or its JSON is not valid. nats-server ignores such a message.
+    /// [`AckKindError`] when it begins with none of the known words; nats-server ignores such a message.
     pub fn parse(body: &[u8]) -> Result<Self, AckKindError> {
-        let (word, rest) = match body.iter().position(u8::is_ascii_whitespace) {
-            Some(at) => body.split_at_checked(at).unwrap_or((body, b"")),
-            None => (body, b"".as_slice()),
-        };
+        if body.is_empty() || body == b"+ACK" || body == b"+OK" {
+            return Ok(Self::Ack);
+        }
+        let (word, rest) = body.split_at_checked(WORD_LEN).ok_or(AckKindError)?;
         let rest = rest.trim_ascii();
         match word {
-            b"" | b"+ACK" | b"+OK" => Ok(Self::Ack),
-            b"-NAK" => Ok(Self::Nak { delay: wait_options(rest)?.delay }),
-            b"+WPI" => Ok(Self::InProgress { wait: wait_options(rest)?.wait }),
-            b"+NXT" => Ok(Self::Next { request: rest.to_vec() }),
-            b"+TERM" => Ok(Self::Term { reason: String::from_utf8_lossy(rest).into_owned() }),
-            _ => Err(AckKindError::UnknownWord),
+            b"-NAK" => Ok(Self::Nak {
+                delay: wait(rest, |options| options.delay),
+            }),
+            b"+WPI" => Ok(Self::InProgress {
+                wait: wait(rest, |options| options.wait),
+            }),
+            b"+NXT" => Ok(Self::Next {
+                request: rest.to_vec(),
+            }),
+            _ => match body.strip_prefix(b"+TERM") {
+                Some(reason) => Ok(Self::Term {
+                    reason: String::from_utf8_lossy(reason.trim_ascii()).into_owned(),
+                }),
+                None => Err(AckKindError),
+            },
         }
     }
 
@@ -144,9 +152,13 @@ impl AckKind {
         match self {
             Self::Ack => b"+ACK".to_vec(),
             Self::Nak { delay: None } => b"-NAK".to_vec(),
-            Self::Nak { delay: Some(delay) } => format!("-NAK {{\"delay\":{}}}", delay.as_nanos()).into_bytes(),
+            Self::Nak { delay: Some(delay) } => {
+                format!("-NAK {{\"delay\":{}}}", delay.as_nanos()).into_bytes()
+            }
             Self::InProgress { wait: None } => b"+WPI".to_vec(),
-            Self::InProgress { wait: Some(wait) } => format!("+WPI {{\"for\":{}}}", wait.as_nanos()).into_bytes(),
+            Self::InProgress { wait: Some(wait) } => {
+                format!("+WPI {{\"for\":{}}}", wait.as_nanos()).into_bytes()
+            }
             Self::Next { request } if request.is_empty() => b"+NXT".to_vec(),
             Self::Next { request } => [b"+NXT ".as_slice(), request].concat(),
             Self::Term { reason } if reason.is_empty() => b"+TERM".to_vec(),
@@ -155,21 +167,13 @@ impl AckKind {
     }
 }
 
-/// Why a body says nothing about a delivered message.
+/// The body says nothing about a delivered message: it begins with none of the known words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AckKindError {
-    /// Begins with none of the known words.
-    UnknownWord,
-    /// What follows the word is not the JSON that belongs there.
-    InvalidJson,
-}
+pub struct AckKindError;
 
 impl fmt::Display for AckKindError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownWord => "unknown acknowledgement; use +ACK, -NAK, +WPI, +NXT or +TERM",
-            Self::InvalidJson => "acknowledgement with invalid JSON; a delay is written as {\"delay\": nanoseconds}",
-        })
+        f.write_str("unknown acknowledgement; use +ACK, -NAK, +WPI, +NXT or +TERM")
     }
 }
 
@@ -182,7 +186,10 @@ const V1_TOKENS: usize = 7;
 const V2_TOKENS: usize = 9;
 const V2_TOKENS_WITH_TAIL: usize = 10;
 
-#[derive(Default, Deserialize)]
+/// The length of the words that options follow.
+const WORD_LEN: usize = 4;
+
+#[derive(Deserialize)]
 struct WaitOptions {
     #[serde(default)]
     delay: Option<Nanos>,
@@ -193,20 +200,20 @@ struct WaitOptions {
 #[derive(Deserialize)]
 struct Nanos(#[serde(with = "nanos")] Duration);
 
-struct Waits {
-    delay: Option<Duration>,
-    wait: Option<Duration>,
-}
-
-fn wait_options(json: &[u8]) -> Result<Waits, AckKindError> {
-    let options = if json.is_empty() {
-        WaitOptions::default()
+/// The wait after a word: a member of a JSON object, or a duration in words.
+fn wait(options: &[u8], member: impl Fn(WaitOptions) -> Option<Nanos>) -> Option<Duration> {
+    if options.starts_with(b"{") {
+        let options = serde_json::from_slice(options).ok()?;
+        member(options).map(|Nanos(duration)| duration)
     } else {
-        serde_json::from_slice(json).map_err(|_| AckKindError::InvalidJson)?
-    };
-    Ok(Waits { delay: options.delay.map(|Nanos(delay)| delay), wait: options.wait.map(|Nanos(wait)| wait) })
+        parse_duration(std::str::from_utf8(options).ok()?).ok()
+    }
 }
 
 fn number(token: &str) -> Result<u64, AckSubjectError> {
-    if token.bytes().all(|byte| byte.is_ascii_digit()) { token.parse().map_err(|_| AckSubjectError) } else { Err(AckSubjectError) }
+    if token.bytes().all(|byte| byte.is_ascii_digit()) {
+        token.parse().map_err(|_| AckSubjectError)
+    } else {
+        Err(AckSubjectError)
+    }
 }

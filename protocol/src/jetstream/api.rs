@@ -1,16 +1,20 @@
 //! Request and response bodies of the API endpoints.
 //!
-//! A response is `{"type": …}` followed by either the answer's members or `"error"`; [`Response`] is that envelope.
+//! A response is `{"type": …}` followed by either the answer's members or `"error"`: [`Response`] writes that envelope,
+//! [`decode_response`] reads it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::consumer::{ConsumerConfig, ConsumerInfo};
 use super::error::{ApiError, JetStreamError};
 use super::json::{self, empty_is_none, is_default, nanos};
+use super::status::Status;
 use super::stream::{StreamConfig, StreamInfo};
 use crate::name::{ConsumerName, StreamName};
 use crate::time::Timestamp;
@@ -28,10 +32,10 @@ pub const SUBJECT_DETAILS_LIMIT: usize = 100_000;
 pub const API_LEVEL: u32 = 5;
 
 /// A response body: the answer, or why it was refused, under its `type`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Response<T> {
     /// The response type, `io.nats.jetstream.api.v1.…`; see [`super::endpoint::EndpointKind::response_type`].
-    #[serde(rename = "type", default)]
+    #[serde(rename = "type")]
     pub kind: String,
     /// The answer or the refusal.
     #[serde(flatten)]
@@ -39,7 +43,7 @@ pub struct Response<T> {
 }
 
 /// What a response carries beside its `type`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Outcome<T> {
     /// The request was refused.
@@ -56,9 +60,14 @@ impl<T: Serialize> Response<T> {
     pub fn new(response_type: &str, result: Result<T, JetStreamError>) -> Self {
         let outcome = match result {
             Ok(answer) => Outcome::Done(answer),
-            Err(error) => Outcome::Refused { error: ApiError::from(error) },
+            Err(error) => Outcome::Refused {
+                error: ApiError::from(error),
+            },
         };
-        Self { kind: response_type.to_owned(), outcome }
+        Self {
+            kind: response_type.to_owned(),
+            outcome,
+        }
     }
 
     /// The body as bytes.
@@ -67,18 +76,49 @@ impl<T: Serialize> Response<T> {
     }
 }
 
-impl<T> Response<T> {
-    /// The answer, or the refusal as an error.
-    ///
-    /// # Errors
-    /// The refusal.
-    pub fn into_result(self) -> Result<T, ApiError> {
-        match self.outcome {
-            Outcome::Done(answer) => Ok(answer),
-            Outcome::Refused { error } => Err(error),
+/// Reads a response body, whatever its `type`.
+///
+/// # Errors
+/// [`ResponseError`]: the refusal, or that the body is not such a response.
+pub fn decode_response<T: DeserializeOwned>(body: &[u8]) -> Result<T, ResponseError> {
+    let malformed = |error: serde_json::Error| ResponseError::Malformed {
+        cause: error.to_string(),
+    };
+    let refusal: Refusal = serde_json::from_slice(body).map_err(malformed)?;
+    match refusal.error {
+        Some(error) => Err(ResponseError::Refused(error)),
+        None => serde_json::from_slice(body).map_err(malformed),
+    }
+}
+
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    error: Option<ApiError>,
+}
+
+/// Why a response holds no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ResponseError {
+    /// The request was refused.
+    Refused(ApiError),
+    /// The body is not the response that it should be.
+    Malformed {
+        /// What the JSON reader met.
+        cause: String,
+    },
+}
+
+impl fmt::Display for ResponseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::Malformed { cause } => write!(f, "decode response: {cause}"),
         }
     }
 }
+
+impl std::error::Error for ResponseError {}
 
 /// A refusal as a response body.
 pub fn encode_error(response_type: &str, error: JetStreamError) -> Vec<u8> {
@@ -347,6 +387,85 @@ pub struct MsgGetRequest {
     pub no_hdr: bool,
 }
 
+impl MsgGetRequest {
+    /// Reads the body of a STREAM.MSG.GET.
+    ///
+    /// # Errors
+    /// [`JetStreamError::InvalidJson`], or [`JetStreamError::BadRequest`] when it names no message, names two, or asks for
+    /// what only direct get serves.
+    pub fn decode(body: &[u8]) -> Result<Self, JetStreamError> {
+        let request: Self = json::decode(body)?;
+        let is_for_direct_get = request.batch > 0
+            || request.max_bytes > 0
+            || !request.multi_last.is_empty()
+            || request.up_to_seq > 0
+            || request.up_to_time.is_some();
+        if request.is_empty() || request.contradicts_itself() || is_for_direct_get {
+            return Err(JetStreamError::BadRequest);
+        }
+        Ok(request)
+    }
+
+    /// Reads the body of a DIRECT.GET.
+    ///
+    /// # Errors
+    /// The status to answer with: 408 when it can not be read, names no message, or contradicts itself.
+    pub fn decode_direct(body: &[u8]) -> Result<Self, Status> {
+        if body.is_empty() {
+            return Err(Status::EMPTY_REQUEST);
+        }
+        let request: Self = json::decode(body).map_err(|_| Status::MALFORMED_REQUEST)?;
+        if request.is_empty() {
+            return Err(Status::EMPTY_REQUEST);
+        }
+        if request.contradicts_itself() {
+            return Err(Status::BAD_REQUEST);
+        }
+        Ok(request)
+    }
+
+    /// Reads the body of a DIRECT.GET whose subject names the subject of the message.
+    ///
+    /// # Errors
+    /// The status to answer with: 408 when the body can not be read or names a message of its own.
+    pub fn decode_direct_last(body: &[u8], subject: &str) -> Result<Self, Status> {
+        let request: Self = json::decode(body).map_err(|_| Status::MALFORMED_REQUEST)?;
+        let allowed = Self {
+            no_hdr: request.no_hdr,
+            max_bytes: request.max_bytes,
+            ..Self::default()
+        };
+        if request != allowed {
+            return Err(Status::BAD_REQUEST);
+        }
+        Ok(Self {
+            last_by_subj: subject.to_owned(),
+            ..allowed
+        })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.seq == 0
+            && self.last_by_subj.is_empty()
+            && self.next_by_subj.is_empty()
+            && self.multi_last.is_empty()
+            && self.start_time.is_none()
+    }
+
+    fn contradicts_itself(&self) -> bool {
+        let (seq, time) = (self.seq > 0, self.start_time.is_some());
+        let (last, next, multi) = (
+            !self.last_by_subj.is_empty(),
+            !self.next_by_subj.is_empty(),
+            !self.multi_last.is_empty(),
+        );
+        (seq && time)
+            || (last && (seq || time || next || multi || self.batch > 0))
+            || (next && multi)
+            || (self.up_to_seq > 0 && self.up_to_time.is_some())
+    }
+}
+
 /// STREAM.MSG.GET's answer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MsgGetAnswer {
@@ -362,10 +481,18 @@ pub struct StoredMessage {
     /// Its sequence.
     pub seq: u64,
     /// The header block, from `NATS/1.0` to the empty line; base64 in JSON.
-    #[serde(default, with = "json::base64", skip_serializing_if = "Bytes::is_empty")]
+    #[serde(
+        default,
+        with = "json::base64",
+        skip_serializing_if = "Bytes::is_empty"
+    )]
     pub hdrs: Bytes,
     /// The payload; base64 in JSON.
-    #[serde(default, with = "json::base64", skip_serializing_if = "Bytes::is_empty")]
+    #[serde(
+        default,
+        with = "json::base64",
+        skip_serializing_if = "Bytes::is_empty"
+    )]
     pub data: Bytes,
     /// When it was stored.
     pub time: Timestamp,
@@ -467,7 +594,11 @@ pub struct NextRequest {
     #[serde(default, skip_serializing_if = "is_default")]
     pub min_ack_pending: i64,
     /// The pinned client's id.
-    #[serde(default, deserialize_with = "empty_is_none::deserialize", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "empty_is_none::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub id: Option<String>,
     /// Lower numbers are served first.
     #[serde(default, skip_serializing_if = "is_default")]
@@ -475,16 +606,29 @@ pub struct NextRequest {
 }
 
 impl NextRequest {
-    /// Reads a pull request's body: empty for one message, a bare number for that many, or JSON.
+    /// Reads a pull request's body: JSON, a bare number for that many messages, anything else for one message, as
+    /// nats-server does.
     ///
     /// # Errors
-    /// [`JetStreamError::InvalidJson`].
-    pub fn decode(body: &[u8]) -> Result<Self, JetStreamError> {
+    /// The status to answer with: 400 for JSON that can not be read, or a heartbeat that is not at most half of
+    /// [`Self::expires`].
+    pub fn decode(body: &[u8]) -> Result<Self, Status> {
         let body = body.trim_ascii();
-        let mut request = match std::str::from_utf8(body).ok().and_then(|text| text.parse::<u64>().ok()) {
-            Some(batch) => Self { batch, ..Self::default() },
-            None => json::decode::<Self>(body)?,
+        let mut request = if body.starts_with(b"{") {
+            json::decode::<Self>(body)
+                .map_err(|error| Status::bad_pull_request(&error.description()))?
+        } else {
+            let batch = std::str::from_utf8(body)
+                .ok()
+                .and_then(|text| text.parse().ok());
+            Self {
+                batch: batch.unwrap_or_default(),
+                ..Self::default()
+            }
         };
+        if request.idle_heartbeat.saturating_mul(2) > request.expires {
+            return Err(Status::bad_pull_request("heartbeat value too large"));
+        }
         request.batch = request.batch.max(1);
         Ok(request)
     }

@@ -16,10 +16,18 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ConsumerConfig {
     /// The name of a consumer that stays until it is deleted. Equal to [`Self::name`] when both are set.
-    #[serde(default, deserialize_with = "empty_is_none::deserialize", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "empty_is_none::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub durable_name: Option<ConsumerName>,
     /// The consumer's name, whether it is durable or not.
-    #[serde(default, deserialize_with = "empty_is_none::deserialize", skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "empty_is_none::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub name: Option<ConsumerName>,
     /// Free text.
     #[serde(default, skip_serializing_if = "String::is_empty")]

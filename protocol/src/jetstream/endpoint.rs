@@ -63,12 +63,18 @@ impl Endpoint {
     /// # Errors
     /// [`EndpointError`]; nats-server answers such requests with "no responders".
     pub fn parse(subject: &str) -> Result<Self, EndpointError> {
-        let path = subject.strip_prefix(API_PREFIX).ok_or(EndpointError::NotAnApiSubject)?;
+        let path = subject
+            .strip_prefix(API_PREFIX)
+            .ok_or(EndpointError::NotAnApiSubject)?;
         let (kind, rest) = EndpointKind::ALL
             .iter()
             .find_map(|kind| {
                 let rest = path.strip_prefix(kind.words())?;
-                if rest.is_empty() { Some((*kind, rest)) } else { Some((*kind, rest.strip_prefix('.')?)) }
+                if rest.is_empty() {
+                    Some((*kind, rest))
+                } else {
+                    Some((*kind, rest.strip_prefix('.')?))
+                }
             })
             .ok_or(EndpointError::Unknown)?;
         Self::from_parts(kind, rest)
@@ -78,7 +84,9 @@ impl Endpoint {
     pub fn subject(&self) -> String {
         let words = self.kind().words();
         match self {
-            Self::AccountInfo | Self::StreamNames | Self::StreamList => format!("{API_PREFIX}{words}"),
+            Self::AccountInfo | Self::StreamNames | Self::StreamList => {
+                format!("{API_PREFIX}{words}")
+            }
             Self::StreamCreate(stream)
             | Self::StreamUpdate(stream)
             | Self::StreamInfo(stream)
@@ -89,12 +97,18 @@ impl Endpoint {
             | Self::DirectGet(stream)
             | Self::ConsumerNames(stream)
             | Self::ConsumerList(stream) => format!("{API_PREFIX}{words}.{stream}"),
-            Self::DirectGetLast(stream, subject) => format!("{API_PREFIX}{words}.{stream}.{subject}"),
+            Self::DirectGetLast(stream, subject) => {
+                format!("{API_PREFIX}{words}.{stream}.{subject}")
+            }
             Self::DurableCreate(stream, consumer)
             | Self::ConsumerInfo(stream, consumer)
             | Self::ConsumerDelete(stream, consumer)
             | Self::MsgNext(stream, consumer) => format!("{API_PREFIX}{words}.{stream}.{consumer}"),
-            Self::ConsumerCreate { stream, consumer, filter } => {
+            Self::ConsumerCreate {
+                stream,
+                consumer,
+                filter,
+            } => {
                 let mut subject = format!("{API_PREFIX}{words}.{stream}");
                 if let Some(consumer) = consumer {
                     subject.push('.');
@@ -295,7 +309,10 @@ pub enum EndpointError {
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAnApiSubject => write!(f, "not an API request: the subject does not begin with {API_PREFIX}"),
+            Self::NotAnApiSubject => write!(
+                f,
+                "not an API request: the subject does not begin with {API_PREFIX}"
+            ),
             Self::Unknown => f.write_str("no API endpoint has this subject"),
             Self::InvalidName(error) => error.fmt(f),
         }
@@ -311,7 +328,11 @@ impl From<NameError> for EndpointError {
 }
 
 fn nothing(rest: &str, endpoint: Endpoint) -> Result<Endpoint, EndpointError> {
-    if rest.is_empty() { Ok(endpoint) } else { Err(EndpointError::Unknown) }
+    if rest.is_empty() {
+        Ok(endpoint)
+    } else {
+        Err(EndpointError::Unknown)
+    }
 }
 
 fn one_stream(rest: &str) -> Result<StreamName, EndpointError> {
@@ -329,15 +350,19 @@ fn two_names(
     if consumer.is_empty() || consumer.contains('.') {
         return Err(EndpointError::Unknown);
     }
-    Ok(endpoint(one_stream(stream)?, ConsumerName::parse(consumer)?))
+    Ok(endpoint(
+        one_stream(stream)?,
+        ConsumerName::parse(consumer)?,
+    ))
 }
 
 fn direct_get(rest: &str) -> Result<Endpoint, EndpointError> {
     match rest.split_once('.') {
         None => Ok(Endpoint::DirectGet(one_stream(rest)?)),
-        Some((stream, subject)) if has_no_empty_token(subject) => {
-            Ok(Endpoint::DirectGetLast(one_stream(stream)?, subject.to_owned()))
-        }
+        Some((stream, subject)) if has_no_empty_token(subject) => Ok(Endpoint::DirectGetLast(
+            one_stream(stream)?,
+            subject.to_owned(),
+        )),
         Some(_) => Err(EndpointError::Unknown),
     }
 }
@@ -347,7 +372,9 @@ fn consumer_create(rest: &str) -> Result<Endpoint, EndpointError> {
     let stream = one_stream(parts.next().unwrap_or_default())?;
     let consumer = parts.next();
     let filter = parts.next();
-    if consumer.is_some_and(str::is_empty) || filter.is_some_and(|filter| !has_no_empty_token(filter)) {
+    if consumer.is_some_and(str::is_empty)
+        || filter.is_some_and(|filter| !has_no_empty_token(filter))
+    {
         return Err(EndpointError::Unknown);
     }
     Ok(Endpoint::ConsumerCreate {

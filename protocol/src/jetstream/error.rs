@@ -47,7 +47,11 @@ impl std::error::Error for ApiError {}
 
 impl From<&JetStreamError> for ApiError {
     fn from(error: &JetStreamError) -> Self {
-        Self { code: error.code(), err_code: error.err_code(), description: error.description().into_owned() }
+        Self {
+            code: error.code(),
+            err_code: error.err_code(),
+            description: error.description().into_owned(),
+        }
     }
 }
 
@@ -80,7 +84,10 @@ impl std::error::Error for JetStreamError {}
 impl ErrorCode {
     /// The row with this number. 10008 has two rows, [`Self::TemporarilyUnavailable`] stands for both.
     pub fn from_number(number: u16) -> Option<Self> {
-        Self::ALL.iter().copied().find(|code| code.number() == number)
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|code| code.number() == number)
     }
 }
 
@@ -259,7 +266,10 @@ error_table! {
     10193 400 ExpectedLastSubjectSequenceMissing "missing sequence for expected last sequence per subject"
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde's skip_serializing_if passes a reference")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde's skip_serializing_if passes a reference"
+)]
 const fn is_zero(number: &u16) -> bool {
     *number == 0
 }

@@ -13,11 +13,19 @@ use super::error::JetStreamError;
 /// # Errors
 /// [`JetStreamError::InvalidJson`] (10025) naming what the JSON reader met.
 pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, JetStreamError> {
-    let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
+    let body = if body.trim_ascii().is_empty() {
+        b"{}"
+    } else {
+        body
+    };
     serde_json::from_slice(body).or_else(|error: serde_json::Error| {
         // Go reads `null` as "leave the default"; only bodies that do not decode as they are pay for that.
-        let invalid = JetStreamError::InvalidJson { err: error.to_string().into() };
-        let Ok(value) = serde_json::from_slice::<Value>(body) else { return Err(invalid) };
+        let invalid = JetStreamError::InvalidJson {
+            err: error.to_string().into(),
+        };
+        let Ok(value) = serde_json::from_slice::<Value>(body) else {
+            return Err(invalid);
+        };
         serde_json::from_value(without_nulls(value)).map_err(|_| invalid)
     })
 }
@@ -53,11 +61,16 @@ pub(crate) mod nanos {
 
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    pub(crate) fn serialize<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(
+        duration: &Duration,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(i64::try_from(duration.as_nanos()).unwrap_or(i64::MAX))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Duration, D::Error> {
         let nanos = i64::deserialize(deserializer)?;
         u64::try_from(nanos)
             .map(Duration::from_nanos)
@@ -74,13 +87,21 @@ pub(super) mod nanos_list {
     #[derive(Serialize, Deserialize)]
     struct Nanos(#[serde(with = "super::nanos")] Duration);
 
-    pub(in super::super) fn serialize<S: Serializer>(durations: &[Duration], serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(
+        durations: &[Duration],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(durations.iter().map(|duration| Nanos(*duration)))
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Duration>, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Vec<Duration>, D::Error> {
         let durations = Vec::<Nanos>::deserialize(deserializer)?;
-        Ok(durations.into_iter().map(|Nanos(duration)| duration).collect())
+        Ok(durations
+            .into_iter()
+            .map(|Nanos(duration)| duration)
+            .collect())
     }
 }
 
@@ -144,12 +165,20 @@ pub(super) mod base64 {
     use bytes::Bytes;
     use serde::{Deserialize, Deserializer, Serializer, de};
 
-    pub(in super::super) fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(
+        bytes: &Bytes,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&STANDARD.encode(bytes))
     }
 
-    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Bytes, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        STANDARD.decode(text.as_bytes()).map(Bytes::from).map_err(de::Error::custom)
+        STANDARD
+            .decode(text.as_bytes())
+            .map(Bytes::from)
+            .map_err(de::Error::custom)
     }
 }

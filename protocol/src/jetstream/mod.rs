@@ -4,6 +4,16 @@
 //! `errors.json`). Everything here is text in and values out; nothing here knows whether a stream exists. `docs/jetstream.md`
 //! lists which part of it relevo serves.
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::cast_possible_truncation
+    )
+)]
+
 pub mod ack;
 pub mod api;
 pub mod consumer;

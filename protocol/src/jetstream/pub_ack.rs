@@ -27,7 +27,13 @@ pub struct PubAck {
 impl PubAck {
     /// A new message with this sequence, on every broker's disk.
     pub const fn stored(stream: StreamName, seq: u64) -> Self {
-        Self { stream, seq, domain: None, duplicate: false, copies: None }
+        Self {
+            stream,
+            seq,
+            domain: None,
+            duplicate: false,
+            copies: None,
+        }
     }
 
     /// The body as bytes.
@@ -38,7 +44,11 @@ impl PubAck {
 
 /// Writes the answer to a publish that was refused: `{"error":{…},"stream":…,"seq":0}`, as nats-server does.
 pub fn encode_refusal(stream: &StreamName, error: JetStreamError) -> Vec<u8> {
-    json::encode(&Refusal { error: ApiError::from(error), stream, seq: 0 })
+    json::encode(&Refusal {
+        error: ApiError::from(error),
+        stream,
+        seq: 0,
+    })
 }
 
 /// Reads the answer to a publish.
@@ -66,7 +76,9 @@ impl std::fmt::Display for PubAckError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Refused(error) => error.fmt(f),
-            Self::Malformed => f.write_str("the answer is not a PubAck; no stream listens on this subject"),
+            Self::Malformed => {
+                f.write_str("the answer is not a PubAck; no stream listens on this subject")
+            }
         }
     }
 }

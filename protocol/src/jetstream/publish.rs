@@ -16,7 +16,8 @@ pub const EXPECTED_LAST_SEQUENCE: &str = "Nats-Expected-Last-Sequence";
 /// Refuse unless the last sequence of the subject is this.
 pub const EXPECTED_LAST_SUBJECT_SEQUENCE: &str = "Nats-Expected-Last-Subject-Sequence";
 /// The subject that [`EXPECTED_LAST_SUBJECT_SEQUENCE`] looks at, when it is not the message's own; may have wildcards.
-pub const EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: &str = "Nats-Expected-Last-Subject-Sequence-Subject";
+pub const EXPECTED_LAST_SUBJECT_SEQUENCE_SUBJECT: &str =
+    "Nats-Expected-Last-Subject-Sequence-Subject";
 /// Refuse unless the stream's last message has this id.
 pub const EXPECTED_LAST_MSG_ID: &str = "Nats-Expected-Last-Msg-Id";
 /// How long the message lives: whole seconds, a duration, or `never`.
@@ -124,9 +125,13 @@ impl PublishOptions {
         let mut options = Self::default();
         let mut seen = Seen::default();
         for (name, value) in headers {
-            let Some(header) = PublishHeader::from_name(name) else { continue };
+            let Some(header) = PublishHeader::from_name(name) else {
+                continue;
+            };
             if seen.first(header) {
-                options.set(header, value.trim()).ok_or(PublishHeaderError(header))?;
+                options
+                    .set(header, value.trim())
+                    .ok_or(PublishHeaderError(header))?;
             }
         }
         Ok(options)
@@ -134,7 +139,9 @@ impl PublishOptions {
 
     /// Whether the stream of this name may take the message.
     pub fn allows_stream(&self, stream: &StreamName) -> bool {
-        self.expected_stream.as_deref().is_none_or(|expected| expected == stream.as_str())
+        self.expected_stream
+            .as_deref()
+            .is_none_or(|expected| expected == stream.as_str())
     }
 
     fn set(&mut self, header: PublishHeader, value: &str) -> Option<()> {
@@ -142,16 +149,25 @@ impl PublishOptions {
             PublishHeader::MsgId => self.msg_id = non_empty(value),
             PublishHeader::ExpectedStream => self.expected_stream = non_empty(value),
             PublishHeader::ExpectedLastSeq => self.expected_last_seq = Some(value.parse().ok()?),
-            PublishHeader::ExpectedLastSubjectSeq => self.expected_last_subject_seq = Some(value.parse().ok()?),
+            PublishHeader::ExpectedLastSubjectSeq => {
+                self.expected_last_subject_seq = Some(value.parse().ok()?)
+            }
             PublishHeader::ExpectedLastSubjectSeqSubject => {
                 self.expected_last_subject_seq_subject = non_empty(value);
             }
             PublishHeader::ExpectedLastMsgId => self.expected_last_msg_id = non_empty(value),
             PublishHeader::Ttl => self.ttl = MessageTtl::parse(value)?,
             PublishHeader::Rollup => self.rollup = Some(Rollup::parse(value)?),
-            PublishHeader::Delay => self.delay = parse_duration(value).ok().filter(|delay| *delay <= MAX_DELAY)?,
+            PublishHeader::Delay => {
+                self.delay = parse_duration(value)
+                    .ok()
+                    .filter(|delay| *delay <= MAX_DELAY)?
+            }
             PublishHeader::Priority => {
-                self.priority = value.parse().ok().filter(|priority| *priority <= MAX_PRIORITY)?;
+                self.priority = value
+                    .parse()
+                    .ok()
+                    .filter(|priority| *priority <= MAX_PRIORITY)?;
             }
             PublishHeader::Key => {
                 self.key = Some(non_empty(value).filter(|key| key.len() <= MAX_KEY_LEN)?);
@@ -184,7 +200,9 @@ impl MessageTtl {
         if duration.is_zero() {
             return Some(None);
         }
-        (MIN_TTL..=crate::time::MAX_DURATION).contains(&duration).then_some(Some(Self::For(duration)))
+        (MIN_TTL..=crate::time::MAX_DURATION)
+            .contains(&duration)
+            .then_some(Some(Self::For(duration)))
     }
 }
 

@@ -27,6 +27,8 @@ impl Status {
     pub const MESSAGE_NOT_FOUND: Self = Self::fixed(404, "Message Not Found");
     /// No message matches a direct get batch.
     pub const NO_RESULTS: Self = Self::fixed(404, "No Results");
+    /// The request does not wait, and earlier requests take all there is.
+    pub const REQUESTS_PENDING: Self = Self::fixed(408, "Requests Pending");
     /// The request waited as long as it asked for.
     pub const REQUEST_TIMEOUT: Self = Self::fixed(408, "Request Timeout");
     /// The request's reply subject has lost its subscriber.
@@ -48,7 +50,8 @@ impl Status {
     /// Another broker leads now; ask again.
     pub const LEADERSHIP_CHANGE: Self = Self::fixed(409, "Leadership Change");
     /// The next message is larger than the request allows.
-    pub const MESSAGE_SIZE_EXCEEDS_MAX_BYTES: Self = Self::fixed(409, "Message Size Exceeds MaxBytes");
+    pub const MESSAGE_SIZE_EXCEEDS_MAX_BYTES: Self =
+        Self::fixed(409, "Message Size Exceeds MaxBytes");
     /// The broker stops.
     pub const SERVER_SHUTDOWN: Self = Self::fixed(409, "Server Shutdown");
     /// The request asks for a newer API than this one.
@@ -60,20 +63,41 @@ impl Status {
     /// Nobody listens on the subject.
     pub const NO_RESPONDERS: Self = Self::fixed(503, "");
 
+    /// A pull request that can not be read or contradicts itself.
+    pub fn bad_pull_request(detail: &str) -> Self {
+        let detail: String = detail
+            .chars()
+            .map(|c| if c.is_control() { ' ' } else { c })
+            .collect();
+        Self {
+            code: 400,
+            description: Cow::Owned(format!("Bad Request - {detail}")),
+        }
+    }
+
     /// A pull request asks for a larger batch than the consumer allows.
     pub fn exceeded_max_request_batch(limit: i64) -> Self {
-        Self { code: 409, description: Cow::Owned(format!("Exceeded MaxRequestBatch of {limit}")) }
+        Self {
+            code: 409,
+            description: Cow::Owned(format!("Exceeded MaxRequestBatch of {limit}")),
+        }
     }
 
     /// A pull request asks to wait longer than the consumer allows.
     pub fn exceeded_max_request_expires(limit: std::time::Duration) -> Self {
         let limit = crate::time::format_duration(limit);
-        Self { code: 409, description: Cow::Owned(format!("Exceeded MaxRequestExpires of {limit}")) }
+        Self {
+            code: 409,
+            description: Cow::Owned(format!("Exceeded MaxRequestExpires of {limit}")),
+        }
     }
 
     /// A pull request asks for more bytes than the consumer allows.
     pub fn exceeded_max_request_max_bytes(limit: i64) -> Self {
-        Self { code: 409, description: Cow::Owned(format!("Exceeded MaxRequestMaxBytes of {limit}")) }
+        Self {
+            code: 409,
+            description: Cow::Owned(format!("Exceeded MaxRequestMaxBytes of {limit}")),
+        }
     }
 
     /// The header block: the status line, `headers`, an empty line.
@@ -91,7 +115,10 @@ impl Status {
 
     /// The header block that ends a pull request: with how many messages and bytes of its allowance were not used.
     pub fn header_block_with_pending(&self, messages: u64, bytes: u64) -> Vec<u8> {
-        self.header_block(&[(PENDING_MESSAGES, &messages.to_string()), (PENDING_BYTES, &bytes.to_string())])
+        self.header_block(&[
+            (PENDING_MESSAGES, &messages.to_string()),
+            (PENDING_BYTES, &bytes.to_string()),
+        ])
     }
 
     /// Reads the first line of a header block; `None` when it carries no status.
@@ -99,11 +126,17 @@ impl Status {
         let rest = line.strip_prefix(HEADER_VERSION)?.trim();
         let (code, description) = rest.split_once(' ').unwrap_or((rest, ""));
         let code = code.parse().ok()?;
-        Some(Self { code, description: Cow::Owned(description.trim().to_owned()) })
+        Some(Self {
+            code,
+            description: Cow::Owned(description.trim().to_owned()),
+        })
     }
 
     const fn fixed(code: u16, description: &'static str) -> Self {
-        Self { code, description: Cow::Borrowed(description) }
+        Self {
+            code,
+            description: Cow::Borrowed(description),
+        }
     }
 }
 

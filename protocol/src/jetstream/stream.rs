@@ -181,9 +181,12 @@ impl StreamConfig {
     /// Applying it twice changes nothing.
     #[must_use]
     pub fn with_defaults(mut self) -> Self {
-        for limit in
-            [&mut self.max_consumers, &mut self.max_msgs, &mut self.max_bytes, &mut self.max_msgs_per_subject]
-        {
+        for limit in [
+            &mut self.max_consumers,
+            &mut self.max_msgs,
+            &mut self.max_bytes,
+            &mut self.max_msgs_per_subject,
+        ] {
             if *limit < 1 {
                 *limit = NO_LIMIT;
             }
