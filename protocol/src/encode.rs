@@ -229,3 +229,195 @@ fn decimal(room: &mut [u8; DIGITS_MAX], number: u64) -> &[u8] {
     }
     room.split_at(first).1
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::limits::Limits;
+    use crate::op::{ClientOp, PubOp, ServerOp};
+    use crate::parse::{Mode, Parsed, parse_client, parse_server};
+
+    #[track_caller]
+    fn check(encode: impl FnOnce(&mut Vec<u8>), expected: &str) {
+        let mut out = b"before".to_vec();
+        encode(&mut out);
+        assert_eq!(
+            out.escape_ascii().to_string(),
+            ["before", expected]
+                .concat()
+                .as_bytes()
+                .escape_ascii()
+                .to_string()
+        );
+    }
+
+    #[test]
+    fn operations_of_a_client() {
+        check(|out| connect(out, b"{\"a\":1}"), "CONNECT {\"a\":1}\r\n");
+        check(
+            |out| pub_(out, b"foo", None, b"hello"),
+            "PUB foo 5\r\nhello\r\n",
+        );
+        check(
+            |out| pub_(out, b"foo", Some(b"bar"), b""),
+            "PUB foo bar 0\r\n\r\n",
+        );
+        let headers = b"NATS/1.0\r\n\r\n";
+        check(
+            |out| hpub(out, b"foo", None, headers, b"hi"),
+            "HPUB foo 12 14\r\nNATS/1.0\r\n\r\nhi\r\n",
+        );
+        check(
+            |out| hpub(out, b"foo", Some(b"bar"), headers, b""),
+            "HPUB foo bar 12 12\r\nNATS/1.0\r\n\r\n\r\n",
+        );
+        check(|out| sub(out, b"foo.>", None, b"1"), "SUB foo.> 1\r\n");
+        check(
+            |out| sub(out, b"foo.>", Some(b"workers"), b"1"),
+            "SUB foo.> workers 1\r\n",
+        );
+        check(|out| unsub(out, b"1", None), "UNSUB 1\r\n");
+        check(
+            |out| unsub(out, b"1", Some(u64::MAX)),
+            "UNSUB 1 18446744073709551615\r\n",
+        );
+        check(ping, "PING\r\n");
+        check(pong, "PONG\r\n");
+    }
+
+    #[test]
+    fn operations_of_a_server() {
+        check(|out| info(out, b"{}"), "INFO {}\r\n");
+        check(
+            |out| msg(out, b"foo", b"9", None, b"", b"hi"),
+            "MSG foo 9 2\r\nhi\r\n",
+        );
+        check(
+            |out| msg(out, b"foo", b"9", Some(b"bar"), b"", b"hi"),
+            "MSG foo 9 bar 2\r\nhi\r\n",
+        );
+        let headers = b"NATS/1.0 503\r\n\r\n";
+        check(
+            |out| msg(out, b"foo", b"9", None, headers, b""),
+            "HMSG foo 9 16 16\r\nNATS/1.0 503\r\n\r\n\r\n",
+        );
+        check(
+            |out| verb_message(out, "jobs", "lease", b"hi"),
+            "MSG jobs lease 2\r\nhi\r\n",
+        );
+        check(
+            |out| verb_message_at(out, "news", 0, b"hi"),
+            "MSG news 0 2\r\nhi\r\n",
+        );
+        check(
+            |out| verb_message_at(out, "news", 1_234_567, b"hi"),
+            "MSG news 1234567 2\r\nhi\r\n",
+        );
+        check(ok, "+OK\r\n");
+    }
+
+    #[test]
+    fn an_answer_stays_on_its_line() {
+        check(|out| answer(out, "created jobs"), "+OK created jobs\r\n");
+        check(|out| answer(out, "a\r\n-ERR\u{0}b"), "+OK a  -ERR b\r\n");
+        check(|out| answer_line(out, "it's\u{e9}\nb"), "it's\u{e9} b\r\n");
+    }
+
+    #[test]
+    fn an_error_stays_between_its_quotes() {
+        check(
+            |out| err(out, "Unknown Protocol Operation"),
+            "-ERR 'Unknown Protocol Operation'\r\n",
+        );
+        check(|out| err(out, "no 'x' here'"), "-ERR 'no \"x\" here\"'\r\n");
+        check(|out| err(out, "a\r\n+OK\tb"), "-ERR 'a  +OK b'\r\n");
+        check(|out| err(out, ""), "-ERR ''\r\n");
+    }
+
+    #[test]
+    fn an_error_is_cut_between_characters() {
+        let mut out = Vec::new();
+        err(&mut out, &["a", &"\u{e9}".repeat(TEXT_LEN_MAX)].concat());
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.starts_with("-ERR 'a\u{e9}") && text.ends_with("\u{e9}...'\r\n"));
+        assert_eq!(text.len(), "-ERR '...'\r\n".len() + TEXT_LEN_MAX - 1);
+    }
+
+    #[test]
+    fn numbers_have_their_digits() {
+        for number in [0, 1, 9, 10, 99, 100, 12_345, u64::MAX / 10, u64::MAX] {
+            assert_eq!(
+                decimal(&mut [0; DIGITS_MAX], number),
+                number.to_string().as_bytes()
+            );
+        }
+    }
+
+    fn word() -> impl Strategy<Value = Vec<u8>> {
+        "[!-~]{1,40}".prop_map(String::into_bytes)
+    }
+
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        prop::collection::vec(any::<u8>(), 0..200)
+    }
+
+    proptest! {
+        #[test]
+        fn what_a_client_publishes_is_read_back(
+            subject in word(), reply in prop::option::of(word()), headers in bytes(), payload in bytes(),
+        ) {
+            let reply = reply.as_deref();
+            let mut out = Vec::new();
+            if headers.is_empty() {
+                pub_(&mut out, &subject, reply, &payload);
+            } else {
+                hpub(&mut out, &subject, reply, &headers, &payload);
+            }
+            let op = ClientOp::Pub(PubOp { subject: &subject, reply, headers: &headers, payload: &payload });
+            let parsed = parse_client(&out, &Limits::default(), Mode::Nats);
+            prop_assert_eq!(parsed, Ok(Parsed::Op { op, consumed: out.len() }));
+        }
+
+        #[test]
+        fn what_a_server_delivers_is_read_back_and_fits_the_room_foretold(
+            subject in word(), sid in word(), reply in prop::option::of(word()), headers in bytes(), payload in bytes(),
+        ) {
+            let reply = reply.as_deref();
+            let mut out = Vec::new();
+            msg(&mut out, &subject, &sid, reply, &headers, &payload);
+            let reply_len = reply.map_or(0, <[u8]>::len);
+            prop_assert!(out.len() <= msg_len_max(subject.len(), sid.len(), reply_len, headers.len(), payload.len()));
+            let op = ServerOp::Msg { subject: &subject, sid: &sid, reply, headers: &headers, payload: &payload };
+            let parsed = parse_server(&out, &Limits::of_client());
+            prop_assert_eq!(parsed, Ok(Parsed::Op { op, consumed: out.len() }));
+        }
+
+        #[test]
+        fn subscriptions_are_read_back(
+            subject in word(), queue in prop::option::of(word()), sid in word(), max in prop::option::of(1_u32..1_000_000),
+        ) {
+            let mut out = Vec::new();
+            sub(&mut out, &subject, queue.as_deref(), &sid);
+            let op = ClientOp::Sub { subject: &subject, queue: queue.as_deref(), sid: &sid };
+            let parsed = parse_client(&out, &Limits::default(), Mode::Nats);
+            prop_assert_eq!(parsed, Ok(Parsed::Op { op, consumed: out.len() }));
+
+            let max = max.map(u64::from);
+            let mut out = Vec::new();
+            unsub(&mut out, &sid, max);
+            let parsed = parse_client(&out, &Limits::default(), Mode::Nats);
+            prop_assert_eq!(parsed, Ok(Parsed::Op { op: ClientOp::Unsub { sid: &sid, max }, consumed: out.len() }));
+        }
+
+        #[test]
+        fn any_error_text_is_one_operation(text in any::<String>()) {
+            let mut out = Vec::new();
+            err(&mut out, &text);
+            let parsed = parse_server(&out, &Limits::of_client());
+            let is_one = matches!(parsed, Ok(Parsed::Op { op: ServerOp::Err(_), consumed }) if consumed == out.len());
+            prop_assert!(is_one, "{:?}", parsed);
+        }
+    }
+}

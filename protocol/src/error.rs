@@ -68,6 +68,15 @@ impl ParseError {
         }
     }
 
+    /// The error when it was a verb's payload that was read, not that of a PUB.
+    pub(crate) fn of_verb(self) -> Self {
+        if self == Self::PayloadNotTerminated {
+            Self::VerbPayloadNotTerminated
+        } else {
+            self
+        }
+    }
+
     /// Whether the connection must be closed after the answer. It is for every variant, as in nats-server: after each of
     /// them it is unknown where the next operation begins, or the sender has shown that it does not keep to the limits.
     #[must_use]

@@ -198,3 +198,119 @@ fn check_value(value: &str) -> Result<(), HeaderError> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[track_caller]
+    fn check(block: &str, expected: &[(&str, &str)]) {
+        let parsed = HeaderBlock::parse(block.as_bytes()).unwrap();
+        assert_eq!(parsed.iter().collect::<Vec<_>>(), expected, "{block:?}");
+        assert_eq!(parsed.is_empty(), expected.is_empty());
+    }
+
+    #[track_caller]
+    fn check_status(line: &str, expected: Option<(u16, &str)>) {
+        let block = format!("{line}\r\n\r\n");
+        let status = HeaderBlock::parse(block.as_bytes()).unwrap().status();
+        assert_eq!(
+            status.map(|status| (status.code, status.description)),
+            expected,
+            "{line:?}"
+        );
+    }
+
+    #[track_caller]
+    fn check_err(block: &[u8], expected: HeaderError) {
+        assert_eq!(
+            HeaderBlock::parse(block),
+            Err(expected),
+            "{}",
+            block.escape_ascii()
+        );
+    }
+
+    #[test]
+    fn headers_keep_their_order_and_lose_the_blanks_around_values() {
+        check("NATS/1.0\r\n\r\n", &[]);
+        check("NATS/1.0\r\nA: b\r\n\r\n", &[("A", "b")]);
+        check(
+            "NATS/1.0\r\nA:b\r\nC:\t d e \r\nA:\r\n\r\n",
+            &[("A", "b"), ("C", "d e"), ("A", "")],
+        );
+        check(
+            "NATS/1.0\r\nA: b:c\r\nE: \u{e9}\r\n\r\n",
+            &[("A", "b:c"), ("E", "\u{e9}")],
+        );
+        check(
+            "NATS/1.0 100 Idle Heartbeat\r\nNats-Last-Consumer: 1\r\n\r\n",
+            &[("Nats-Last-Consumer", "1")],
+        );
+    }
+
+    #[test]
+    fn names_are_looked_up_exactly() {
+        let block = HeaderBlock::parse(b"NATS/1.0\r\nId: 1\r\nid: 2\r\nId: 3\r\n\r\n").unwrap();
+        assert_eq!(block.get("Id"), Some("1"));
+        assert_eq!(block.get("id"), Some("2"));
+        assert_eq!(block.get("ID"), None);
+        assert_eq!(block.get_all("Id").collect::<Vec<_>>(), ["1", "3"]);
+    }
+
+    #[test]
+    fn the_version_line_may_have_a_status() {
+        check_status("NATS/1.0", None);
+        check_status("NATS/1.0 ", None);
+        check_status("NATS/1.0 503", Some((503, "")));
+        check_status("NATS/1.0 404 No Messages", Some((404, "No Messages")));
+        check_status(
+            "NATS/1.0  100\tFlowControl Request ",
+            Some((100, "FlowControl Request")),
+        );
+    }
+
+    #[test]
+    fn a_block_that_is_none_is_refused() {
+        check_err(b"", HeaderError::BadVersion);
+        check_err(b"NATS/2.0\r\n\r\n", HeaderError::BadVersion);
+        check_err(b"nats/1.0\r\n\r\n", HeaderError::BadVersion);
+        check_err(b"NATS/1.01\r\n\r\n", HeaderError::BadVersion);
+        check_err(b"NATS/1.0 1\r\n\r\n", HeaderError::BadStatus);
+        check_err(b"NATS/1.0 1000\r\n\r\n", HeaderError::BadStatus);
+        check_err(b"NATS/1.0 OK\r\n\r\n", HeaderError::BadStatus);
+        check_err(b"NATS/1.0\r\n", HeaderError::NotTerminated);
+        check_err(b"NATS/1.0\r\nA: b\r\n", HeaderError::NotTerminated);
+        check_err(b"NATS/1.0\r\nA: b", HeaderError::NotTerminated);
+        check_err(b"NATS/1.0\r\n\r\nA: b\r\n\r\n", HeaderError::NotTerminated);
+        check_err(b"NATS/1.0\r\n\r\n\r\n", HeaderError::NotTerminated);
+        check_err(b"NATS/1.0\r\nA b\r\n\r\n", HeaderError::NoColon);
+        check_err(b"NATS/1.0\r\n: b\r\n\r\n", HeaderError::BadName);
+        check_err(b"NATS/1.0\r\nA : b\r\n\r\n", HeaderError::BadName);
+        check_err(b"NATS/1.0\r\n A: b\r\n\r\n", HeaderError::BadName);
+        check_err(b"NATS/1.0\r\nA: b\nC: d\r\n\r\n", HeaderError::BadValue);
+        check_err(b"NATS/1.0\r\nA: b\rc\r\n\r\n", HeaderError::BadValue);
+        check_err(b"NATS/1.0\r\nA: \xff\r\n\r\n", HeaderError::NotUtf8);
+    }
+
+    #[test]
+    fn the_number_of_headers_is_bounded() {
+        let block = |count| ["NATS/1.0\r\n", &"A: b\r\n".repeat(count), "\r\n"].concat();
+        assert!(HeaderBlock::parse(block(HEADERS_COUNT_MAX).as_bytes()).is_ok());
+        check_err(
+            block(HEADERS_COUNT_MAX + 1).as_bytes(),
+            HeaderError::TooMany,
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_a_block_or_an_error(lines in "(NATS/1.0)?[ A-C0-9:\r\n]{0,40}") {
+            if let Ok(block) = HeaderBlock::parse(lines.as_bytes()) {
+                prop_assert!(block.iter().all(|(name, value)| check_name(name).is_ok() && check_value(value).is_ok()));
+            }
+        }
+    }
+}

@@ -7,6 +7,8 @@
 mod client;
 mod line;
 mod server;
+#[cfg(test)]
+mod split_tests;
 
 pub use client::parse_client;
 pub use server::{parse_line, parse_server};

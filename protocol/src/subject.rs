@@ -95,10 +95,6 @@ impl<'a> SubjectRef<'a> {
 
     /// A copy that owns its text.
     #[must_use]
-    #[expect(
-        clippy::wrong_self_convention,
-        reason = "the counterpart of a borrowed type, as in str::to_owned"
-    )]
     pub fn to_owned(self) -> Subject {
         Subject(Arc::from(self.0))
     }

@@ -6,10 +6,11 @@
 //! [`VERBS`] is the one table of them: the reader, HELP and every "did you mean" come from it.
 
 mod error;
-mod near;
 mod read;
 mod start;
 mod table;
+#[cfg(test)]
+mod tests;
 mod words;
 
 pub use error::VerbError;

@@ -104,3 +104,92 @@ fn put(block: &mut BytesMut, parts: &[&str]) {
         block.put_slice(part.as_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_block_has_its_version_its_headers_and_an_empty_line() {
+        let mut builder = HeaderBuilder::new();
+        assert!(builder.is_empty());
+        builder.append("A", "b").unwrap().append("A", "").unwrap();
+        assert!(!builder.is_empty());
+        assert_eq!(builder.finish(), "NATS/1.0\r\nA: b\r\nA: \r\n\r\n");
+        assert_eq!(HeaderBuilder::default().finish(), "NATS/1.0\r\n\r\n");
+    }
+
+    #[test]
+    fn a_status_stands_on_the_version_line() {
+        assert_eq!(
+            HeaderBuilder::with_status(503, "").unwrap().finish(),
+            "NATS/1.0 503\r\n\r\n"
+        );
+        let block = HeaderBuilder::with_status(404, "No Messages")
+            .unwrap()
+            .finish();
+        assert_eq!(block, "NATS/1.0 404 No Messages\r\n\r\n");
+        assert_eq!(
+            HeaderBuilder::with_status(99, "").unwrap_err(),
+            HeaderError::BadStatus
+        );
+        assert_eq!(
+            HeaderBuilder::with_status(1000, "").unwrap_err(),
+            HeaderError::BadStatus
+        );
+        assert_eq!(
+            HeaderBuilder::with_status(503, "a\nb").unwrap_err(),
+            HeaderError::BadValue
+        );
+    }
+
+    #[test]
+    fn what_could_not_be_read_back_is_refused_and_leaves_the_block_as_it_was() {
+        let mut builder = HeaderBuilder::new();
+        for name in ["", "a b", "a:", "a\r\n", "\u{e9}"] {
+            assert_eq!(
+                builder.append(name, "x").unwrap_err(),
+                HeaderError::BadName,
+                "{name:?}"
+            );
+        }
+        for value in ["a\r\nB: c", "\n", "\r"] {
+            assert_eq!(
+                builder.append("A", value).unwrap_err(),
+                HeaderError::BadValue,
+                "{value:?}"
+            );
+        }
+        for _ in 0..HEADERS_COUNT_MAX {
+            builder.append("A", "b").unwrap();
+        }
+        assert_eq!(builder.append("A", "b").unwrap_err(), HeaderError::TooMany);
+        assert!(HeaderBlock::parse(&builder.finish()).is_ok());
+    }
+
+    #[test]
+    fn another_block_is_taken_over_without_what_is_not_wanted() {
+        let block = HeaderBlock::parse(b"NATS/1.0 100\r\nA: 1\r\nB: 2\r\nA: 3\r\n\r\n").unwrap();
+        let mut builder = HeaderBuilder::new();
+        builder.append_block(&block, |name| name != "B").unwrap();
+        assert_eq!(builder.finish(), "NATS/1.0\r\nA: 1\r\nA: 3\r\n\r\n");
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_built_is_read_back(
+            headers in prop::collection::vec(("[!-9;-~]{1,20}", "[!-~]([ -~\u{e9}]{0,20}[!-~])?"), 0..10),
+        ) {
+            let mut builder = HeaderBuilder::new();
+            for (name, value) in &headers {
+                builder.append(name, value).unwrap();
+            }
+            let built = builder.finish();
+            let block = HeaderBlock::parse(&built).unwrap();
+            let read: Vec<_> = block.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+            prop_assert_eq!(read, headers);
+        }
+    }
+}

@@ -151,3 +151,132 @@ fn hmsg_arguments(input: &[u8]) -> Leaf<'_, HmsgArguments<'_>> {
     let (rest, len) = all_consuming(length).parse(rest)?;
     Ok((rest, (subject, sid, Some(third), headers_len, len)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        control_line_max: 64,
+        payload_max: 1000,
+        header_max: 100,
+    };
+
+    #[track_caller]
+    fn check_op(input: &[u8], expected: ServerOp<'_>) {
+        let expected = Parsed::Op {
+            op: expected,
+            consumed: input.len(),
+        };
+        assert_eq!(
+            parse_server(input, &LIMITS),
+            Ok(expected),
+            "{}",
+            input.escape_ascii()
+        );
+    }
+
+    #[track_caller]
+    fn check_err(input: &[u8], expected: ParseError) {
+        assert_eq!(
+            parse_server(input, &LIMITS),
+            Err(expected),
+            "{}",
+            input.escape_ascii()
+        );
+    }
+
+    #[test]
+    fn a_message_names_its_subscription() {
+        let plain = |reply| ServerOp::Msg {
+            subject: b"foo",
+            sid: b"9",
+            reply,
+            headers: b"",
+            payload: b"hi",
+        };
+        check_op(b"MSG foo 9 2\r\nhi\r\n", plain(None));
+        check_op(b"msg\tfoo 9  bar 2\r\nhi\r\n", plain(Some(b"bar")));
+        let headers = b"NATS/1.0 503\r\n\r\n".as_slice();
+        let with_headers = |reply| ServerOp::Msg {
+            subject: b"foo",
+            sid: b"9",
+            reply,
+            headers,
+            payload: b"",
+        };
+        check_op(
+            b"HMSG foo 9 16 16\r\nNATS/1.0 503\r\n\r\n\r\n",
+            with_headers(None),
+        );
+        check_op(
+            b"HMSG foo 9 bar 16 16\r\nNATS/1.0 503\r\n\r\n\r\n",
+            with_headers(Some(b"bar")),
+        );
+    }
+
+    #[test]
+    fn the_other_operations_are_their_line() {
+        check_op(b"INFO {\"a\": 1} \r\n", ServerOp::Info(b"{\"a\": 1} "));
+        check_op(b"PING\r\n", ServerOp::Ping);
+        check_op(b"pong\n", ServerOp::Pong);
+        check_op(b"+OK\r\n", ServerOp::Ok);
+        check_op(b"+OK  created jobs\r\n", ServerOp::Answer("created jobs"));
+        check_op(
+            b"-ERR 'Unknown Protocol Operation'\r\n",
+            ServerOp::Err("Unknown Protocol Operation"),
+        );
+        check_op(b"-ERR no quotes \r\n", ServerOp::Err("no quotes"));
+        check_op(b"-ERR\r\n", ServerOp::Err(""));
+        check_op(b"-ERR '\r\n", ServerOp::Err("'"));
+    }
+
+    #[test]
+    fn what_is_none_of_these_is_refused() {
+        for line in [
+            "MSG",
+            "MSG foo 9",
+            "MSG foo 9 x",
+            "MSG a b c d 1",
+            "HMSG foo 9 1",
+            "HMSG foo 9 x 1",
+            "HMSG f 9 r x 1",
+        ] {
+            check_err(format!("{line}\r\n").as_bytes(), ParseError::BadMsg);
+        }
+        check_err(b"HMSG foo 9 3 2\r\n", ParseError::HeadersLongerThanMessage);
+        check_err(b"MSG foo 9 1001\r\n", ParseError::PayloadTooLarge);
+        check_err(b"HMSG foo 9 101 1000\r\n", ParseError::HeadersTooLarge);
+        check_err(b"MSG foo 9 1\r\nxx\r\n", ParseError::PayloadNotTerminated);
+        check_err(b"INFO\r\n", ParseError::BadInfo);
+        check_err(b"+OK \xff\r\n", ParseError::NotUtf8);
+        check_err(b"-ERR '\xff'\r\n", ParseError::NotUtf8);
+        check_err(b"PUB foo 1\r\n", ParseError::UnknownOp);
+        check_err(b"\r\n", ParseError::UnknownOp);
+        check_err(&[b'I'; 128], ParseError::ControlLineTooLong);
+    }
+
+    #[test]
+    fn a_line_is_read_whatever_it_says() {
+        let line = Parsed::Op {
+            op: b"jobs 7".as_slice(),
+            consumed: 8,
+        };
+        assert_eq!(parse_line(b"jobs 7\r\nnext", &LIMITS), Ok(line));
+        assert_eq!(
+            parse_line(b"\nnext", &LIMITS),
+            Ok(Parsed::Op {
+                op: b"".as_slice(),
+                consumed: 1
+            })
+        );
+        assert_eq!(
+            parse_line(b"jobs", &LIMITS),
+            Ok(Parsed::Incomplete { need: 1 })
+        );
+        assert_eq!(
+            parse_line(&[b'x'; 128], &LIMITS),
+            Err(ParseError::ControlLineTooLong)
+        );
+    }
+}

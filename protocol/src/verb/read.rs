@@ -7,13 +7,13 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::error::quoted;
-use super::near::nearest;
 use super::table::{Found, Kind, VerbHelp, find};
 use super::words::Words;
 use super::{
     BadStart, Credentials, DELAY_MAX, LEASE_MAX, POP_MESSAGES_DEFAULT, PUSH_WORD_LEN_MAX,
     PushOptions, StartFrom, VERB_MESSAGES_MAX, VIEW_MESSAGES_DEFAULT, Verb, VerbError, WAIT_MAX,
 };
+use crate::convention::edit_distance::nearest;
 use crate::convention::lease::Lease;
 use crate::convention::queue::QueueOptions;
 use crate::convention::topic::TopicOptions;
@@ -232,12 +232,17 @@ fn auth(mut arguments: Arguments<'_>) -> Result<Verb, VerbError> {
     let Some(second) = arguments.words.next() else {
         return Ok(Verb::Auth(Credentials::Token(first)));
     };
-    arguments.end()?;
+    if arguments.words.next().is_some() {
+        return Err(arguments.unexpected(SECRET));
+    }
     Ok(Verb::Auth(Credentials::Password {
         user: first,
         password: second.to_owned(),
     }))
 }
+
+/// What an answer shows in place of a word that may be a piece of a password.
+const SECRET: &str = "***";
 
 fn help(arguments: Arguments<'_>) -> Verb {
     let words: Vec<_> = arguments.words.collect();
@@ -366,10 +371,9 @@ impl<'a> Arguments<'a> {
     }
 
     fn unknown_option(&self, name: &str) -> VerbError {
-        let mut meant = nearest(name, self.row.options.iter().copied());
-        if meant.is_empty() {
-            meant = self.row.options.to_vec();
-        }
+        let known = self.row.options;
+        let meant =
+            nearest(name, known.iter().copied()).map_or_else(|| known.to_vec(), |near| vec![near]);
         VerbError::UnknownOption {
             option: quoted(name),
             verb: self.row.name,

@@ -1,8 +1,8 @@
 //! The one table of verbs, and HELP made from it.
 
-use super::near::nearest;
 use super::words::Words;
 use super::{VerbError, VerbHelp as Row};
+use crate::convention::edit_distance::nearest;
 use crate::convention::queue::QueueOptions;
 use crate::convention::topic::TopicOptions;
 
@@ -261,7 +261,10 @@ pub fn help(verb: Option<&str>) -> Result<Vec<String>, VerbError> {
     }
     let rows: Vec<_> = VERBS.iter().filter(|row| row.begins_with(asked)).collect();
     match rows.as_slice() {
-        [] => Err(VerbError::unknown_words(asked)),
+        [] => Err(match find(asked) {
+            Found::Group { group, word } => VerbError::unknown_in_group(group, word),
+            Found::Verb(..) | Found::Nothing => VerbError::unknown_words(asked),
+        }),
         [row] => Ok(row.in_full()),
         rows => Ok(rows.iter().copied().map(one_line).collect()),
     }
@@ -312,7 +315,8 @@ pub(super) enum Found<'a> {
     Nothing,
 }
 
-/// The verbs that `first`, a line's first word, may have been meant to be.
+/// The verbs that `first`, a line's first word, may have been meant to be: those that it is the second word of, or the
+/// two that are most like it.
 pub(super) fn meant_by_word(first: &str) -> Vec<&'static str> {
     let by_second_word: Vec<_> = VERBS
         .iter()
@@ -326,13 +330,18 @@ pub(super) fn meant_by_word(first: &str) -> Vec<&'static str> {
     if !by_second_word.is_empty() {
         return by_second_word;
     }
-    let first_words = VERBS
-        .iter()
-        .map(|row| row.name.split(' ').next().unwrap_or(row.name));
-    nearest(first, first_words.chain(NATS_OPS))
+    let known = || {
+        VERBS
+            .iter()
+            .map(|row| row.name.split(' ').next().unwrap_or(row.name))
+            .chain(NATS_OPS)
+    };
+    let best = nearest(first, known());
+    let second_best = nearest(first, known().filter(|word| Some(*word) != best));
+    best.into_iter().chain(second_best).collect()
 }
 
-/// The verbs of `group` that `word` may have been meant to be; all of the group when it is like none of them.
+/// The verb of `group` that `word` may have been meant to be; all of the group when it is like none of them.
 pub(super) fn meant_in_group(group: &str, word: Option<&str>) -> Vec<&'static str> {
     let rows = VERBS.iter().filter_map(|row| {
         let (first, second) = row.name.split_once(' ')?;
@@ -344,7 +353,7 @@ pub(super) fn meant_in_group(group: &str, word: Option<&str>) -> Vec<&'static st
         word.unwrap_or_default(),
         rows.clone().map(|(_, second)| second),
     );
-    rows.filter(|(_, second)| near.is_empty() || near.contains(second))
+    rows.filter(|(_, second)| near.is_none_or(|near| near == *second))
         .map(|(name, _)| name)
         .collect()
 }
