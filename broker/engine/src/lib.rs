@@ -22,6 +22,8 @@ pub mod input;
 pub mod link;
 mod outbox;
 mod replication;
+pub mod route;
+pub mod session;
 pub mod shard;
 pub mod streams;
 pub mod subject_tree;
