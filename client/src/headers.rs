@@ -1,0 +1,91 @@
+//! Headers to send, and headers that were kept.
+
+use bytes::Bytes;
+use relevo_protocol::headers::{HeaderBlock, HeaderBuilder, HeaderError};
+
+/// Headers with their order, and more than one value for a name. Every one of them is valid on the wire.
+#[derive(Clone, Debug, Default)]
+pub struct Headers {
+    pairs: Vec<(String, String)>,
+    block: HeaderBuilder,
+}
+
+impl Headers {
+    /// No headers.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a header after those that are there.
+    ///
+    /// # Errors
+    /// [`HeaderError::BadName`], [`HeaderError::BadValue`] or [`HeaderError::TooMany`]; nothing was added then.
+    pub fn append(&mut self, name: &str, value: &str) -> Result<&mut Self, HeaderError> {
+        self.block.append(name, value)?;
+        self.pairs.push((name.to_owned(), value.to_owned()));
+        Ok(self)
+    }
+
+    /// Makes `value` the only one of `name`.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub fn insert(&mut self, name: &str, value: &str) -> Result<&mut Self, HeaderError> {
+        if self.get(name).is_some() {
+            self.remove(name)?;
+        }
+        self.append(name, value)
+    }
+
+    /// The first value of the header with exactly this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter()
+            .find(|(own, _)| *own == name)
+            .map(|(_, value)| value)
+    }
+
+    /// Every header's name and value, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.pairs
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.pairs.is_empty()
+    }
+
+    /// A copy of the headers of a message, without its status.
+    ///
+    /// # Errors
+    /// A [`HeaderError`] as of [`Self::append`].
+    pub fn from_block(block: &HeaderBlock<'_>) -> Result<Self, HeaderError> {
+        let mut headers = Self::new();
+        for (name, value) in block.iter() {
+            headers.append(name, value)?;
+        }
+        Ok(headers)
+    }
+
+    /// The header block to send; empty when there are no headers.
+    pub(crate) fn encode(&self) -> Bytes {
+        if self.is_empty() {
+            Bytes::new()
+        } else {
+            self.block.clone().finish()
+        }
+    }
+
+    fn remove(&mut self, name: &str) -> Result<(), HeaderError> {
+        let mut rest = Self::new();
+        for (own, value) in self.iter().filter(|(own, _)| *own != name) {
+            rest.append(own, value)?;
+        }
+        *self = rest;
+        Ok(())
+    }
+}
