@@ -5,6 +5,8 @@
 //! no difference where a stream was cut into reads. What they find borrows from the buffer.
 
 mod client;
+#[cfg(test)]
+mod document_tests;
 mod line;
 mod server;
 #[cfg(test)]

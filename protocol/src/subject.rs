@@ -168,27 +168,62 @@ fn check(subject: &[u8], wildcards: Wildcards) -> Result<&str, SubjectError> {
         return Err(SubjectError::TooLong);
     }
     let text = str::from_utf8(subject).map_err(|_| SubjectError::NotUtf8)?;
-    let mut tokens_count = 0;
-    let mut rest_follows_full_wildcard = false;
-    for token in subject.split(|byte| *byte == b'.') {
-        if rest_follows_full_wildcard {
-            return Err(SubjectError::WildcardNotLast);
-        }
-        match token {
-            [] => return Err(SubjectError::EmptyToken),
-            b"*" | b">" if wildcards == Wildcards::Refused => return Err(SubjectError::Wildcard),
-            b">" => rest_follows_full_wildcard = true,
-            _ if token.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) => {
-                return Err(SubjectError::ForbiddenCharacter);
+    let mut tokens_count = 1;
+    let mut token = Token::default();
+    for byte in subject.iter().copied() {
+        match byte {
+            b'.' => {
+                if token.end(wildcards)? == Some(Wildcard::Full) {
+                    return Err(SubjectError::WildcardNotLast);
+                }
+                tokens_count += 1;
+                token = Token::default();
             }
-            _ => {}
+            0..=b' ' | 0x7f => return Err(SubjectError::ForbiddenCharacter),
+            byte => {
+                token = Token {
+                    len: token.len + 1,
+                    last: byte,
+                }
+            }
         }
-        tokens_count += 1;
     }
+    token.end(wildcards)?;
     if tokens_count > SUBJECT_TOKENS_MAX {
         return Err(SubjectError::TooManyTokens);
     }
     Ok(text)
+}
+
+/// As much of a token as says whether it is a wildcard.
+#[derive(Clone, Copy, Default)]
+struct Token {
+    len: usize,
+    last: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wildcard {
+    /// `*`
+    One,
+    /// `>`
+    Full,
+}
+
+impl Token {
+    #[inline]
+    fn end(self, wildcards: Wildcards) -> Result<Option<Wildcard>, SubjectError> {
+        let wildcard = match self {
+            Self { len: 0, .. } => return Err(SubjectError::EmptyToken),
+            Self { len: 1, last: b'*' } => Wildcard::One,
+            Self { len: 1, last: b'>' } => Wildcard::Full,
+            Self { .. } => return Ok(None),
+        };
+        match wildcards {
+            Wildcards::Allowed => Ok(Some(wildcard)),
+            Wildcards::Refused => Err(SubjectError::Wildcard),
+        }
+    }
 }
 
 #[cfg(test)]

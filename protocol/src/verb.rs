@@ -41,11 +41,8 @@ pub const VERB_MESSAGES_MAX: u32 = 10_000;
 /// The longest that POP waits.
 pub const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest lease that POP and EXTEND give.
-pub const LEASE_MAX: Duration = Duration::from_secs(7 * 24 * 60 * 60);
-
 /// The longest delay that PUSH and NACK take.
-pub const DELAY_MAX: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+pub const DELAY_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
 /// The longest `key=` and `id=` of PUSH, in bytes.
 pub const PUSH_WORD_LEN_MAX: usize = 256;
@@ -103,7 +100,8 @@ pub enum Verb {
         wait: Duration,
         /// How many messages at most, 1 to [`VERB_MESSAGES_MAX`].
         max: u32,
-        /// How long the messages are leased, above zero and up to [`LEASE_MAX`]; `None` is as the queue says.
+        /// How long the messages are leased, [`MIN_LEASE`](crate::convention::queue::MIN_LEASE) to
+        /// [`MAX_LEASE`](crate::convention::queue::MAX_LEASE); `None` is as the queue says.
         lease: Option<Duration>,
     },
     /// `ACK <lease>`
@@ -122,7 +120,8 @@ pub enum Verb {
     Extend {
         /// What POP gave.
         lease: Lease,
-        /// How long the lease goes on from now, above zero and up to [`LEASE_MAX`]; `None` is as the queue says.
+        /// How long the lease goes on from now, [`MIN_LEASE`](crate::convention::queue::MIN_LEASE) to
+        /// [`MAX_LEASE`](crate::convention::queue::MAX_LEASE); `None` is as the queue says.
         r#for: Option<Duration>,
     },
     /// `TOPIC CREATE <topic> [option=value …]`

@@ -52,14 +52,14 @@ pub enum VerbError {
         /// Its longest text, in bytes.
         max_len: usize,
     },
-    /// A duration is longer than the option takes, or is zero where that means nothing.
+    /// A duration is shorter or longer than the option takes.
     DurationOutOfRange {
         /// The option.
         option: &'static str,
+        /// The shortest, as a person writes it.
+        min: String,
         /// The longest, as a person writes it.
         max: String,
-        /// Whether zero is allowed.
-        zero_allowed: bool,
     },
     /// An argument that must be there is not.
     Missing {
@@ -182,17 +182,8 @@ impl fmt::Display for VerbError {
             Self::BadWord { option, max_len } => {
                 write!(f, "bad {option}=: write 1 to {max_len} bytes, no blanks")
             }
-            Self::DurationOutOfRange {
-                option,
-                max,
-                zero_allowed: true,
-            } => write!(f, "bad {option}=: at most {max}"),
-            Self::DurationOutOfRange {
-                option,
-                max,
-                zero_allowed: false,
-            } => {
-                write!(f, "bad {option}=: more than 0s and at most {max}")
+            Self::DurationOutOfRange { option, min, max } => {
+                write!(f, "bad {option}=: write {min} to {max}")
             }
             Self::Missing { what, usage } => write!(f, "{what} is missing; write {usage}"),
             Self::NotUtf8 => f.write_str(

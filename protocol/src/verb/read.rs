@@ -10,12 +10,12 @@ use super::error::quoted;
 use super::table::{Found, Kind, VerbHelp, find};
 use super::words::Words;
 use super::{
-    BadStart, Credentials, DELAY_MAX, LEASE_MAX, POP_MESSAGES_DEFAULT, PUSH_WORD_LEN_MAX,
-    PushOptions, StartFrom, VERB_MESSAGES_MAX, VIEW_MESSAGES_DEFAULT, Verb, VerbError, WAIT_MAX,
+    BadStart, Credentials, DELAY_MAX, POP_MESSAGES_DEFAULT, PUSH_WORD_LEN_MAX, PushOptions,
+    StartFrom, VERB_MESSAGES_MAX, VIEW_MESSAGES_DEFAULT, Verb, VerbError, WAIT_MAX,
 };
 use crate::convention::edit_distance::nearest;
 use crate::convention::lease::Lease;
-use crate::convention::queue::QueueOptions;
+use crate::convention::queue::{MAX_LEASE, MIN_LEASE, QueueOptions};
 use crate::convention::topic::TopicOptions;
 use crate::name::{QueueName, SubscriptionName, TopicName};
 use crate::time::{format_duration, parse_duration};
@@ -119,7 +119,7 @@ fn read_text(line: &str) -> VerbLine {
 fn into_queue(name: &str, options: &Options<'_>) -> Result<Addressed, VerbError> {
     let queue = QueueName::parse(name).map_err(VerbError::BadName)?;
     let options = PushOptions {
-        delay: options.duration("delay", DELAY_MAX, Zero::Allowed)?,
+        delay: options.duration("delay", Duration::ZERO..=DELAY_MAX)?,
         priority: options.number("priority", 0..=u8::MAX)?,
         key: options.word("key")?,
         id: options.word("id")?,
@@ -167,12 +167,12 @@ fn pop(mut arguments: Arguments<'_>) -> Result<Verb, VerbError> {
     Ok(Verb::Pop {
         queue,
         wait: options
-            .duration("wait", WAIT_MAX, Zero::Allowed)?
+            .duration("wait", Duration::ZERO..=WAIT_MAX)?
             .unwrap_or_default(),
         max: options
             .number("max", 1..=VERB_MESSAGES_MAX)?
             .unwrap_or(POP_MESSAGES_DEFAULT),
-        lease: options.duration("lease", LEASE_MAX, Zero::Refused)?,
+        lease: options.duration("lease", MIN_LEASE..=MAX_LEASE)?,
     })
 }
 
@@ -186,7 +186,7 @@ fn nack(mut arguments: Arguments<'_>) -> Result<Verb, VerbError> {
     let lease = arguments.lease()?;
     let delay = arguments
         .options()?
-        .duration("delay", DELAY_MAX, Zero::Allowed)?;
+        .duration("delay", Duration::ZERO..=DELAY_MAX)?;
     Ok(Verb::Nack { lease, delay })
 }
 
@@ -194,7 +194,7 @@ fn extend(mut arguments: Arguments<'_>) -> Result<Verb, VerbError> {
     let lease = arguments.lease()?;
     let r#for = arguments
         .options()?
-        .duration("for", LEASE_MAX, Zero::Refused)?;
+        .duration("for", MIN_LEASE..=MAX_LEASE)?;
     Ok(Verb::Extend { lease, r#for })
 }
 
@@ -413,12 +413,6 @@ struct Options<'a> {
     pairs: Vec<(&'static str, &'a str)>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Zero {
-    Allowed,
-    Refused,
-}
-
 impl<'a> Options<'a> {
     fn add(&mut self, name: &'static str, value: &'a str) -> Result<(), VerbError> {
         if self.get(name).is_some() {
@@ -438,23 +432,21 @@ impl<'a> Options<'a> {
     fn duration(
         &self,
         option: &'static str,
-        max: Duration,
-        zero: Zero,
+        range: RangeInclusive<Duration>,
     ) -> Result<Option<Duration>, VerbError> {
         let Some(value) = self.get(option) else {
             return Ok(None);
         };
         let duration =
             parse_duration(value).map_err(|source| VerbError::BadDuration { option, source })?;
-        if duration > max || (zero == Zero::Refused && duration.is_zero()) {
-            let max = format_duration(max);
-            return Err(VerbError::DurationOutOfRange {
-                option,
-                max,
-                zero_allowed: zero == Zero::Allowed,
-            });
+        if range.contains(&duration) {
+            return Ok(Some(duration));
         }
-        Ok(Some(duration))
+        let (min, max) = (
+            format_duration(*range.start()),
+            format_duration(*range.end()),
+        );
+        Err(VerbError::DurationOutOfRange { option, min, max })
     }
 
     fn number<N>(
