@@ -96,7 +96,11 @@ fn every_verb_and_option_is_in_the_document() {
     for row in VERBS {
         assert!(DOCUMENT.contains(&format!("`{}", row.name)), "{}", row.name);
         for option in row.options {
-            assert!(DOCUMENT.contains(&format!("`{option}`")), "{} {option}=", row.name);
+            assert!(
+                DOCUMENT.contains(&format!("`{option}`")),
+                "{} {option}=",
+                row.name
+            );
         }
     }
 }
