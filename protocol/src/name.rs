@@ -256,3 +256,89 @@ fn check_name(kind: NameKind, text: &str) -> Result<(), NameError> {
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_ascii_letters_digits_underscore_and_hyphen() {
+        use NameKind::Queue;
+        let check = |text: &str, expected: Result<(), NameError>| {
+            assert_eq!(QueueName::parse(text).map(drop), expected, "{text}");
+        };
+        check("jobs", Ok(()));
+        check("Jobs_2-b", Ok(()));
+        check(&"q".repeat(128), Ok(()));
+        check(&"q".repeat(129), Err(NameError::TooLong(Queue)));
+        check("", Err(NameError::Empty(Queue)));
+        check("a.b", Err(NameError::InvalidCharacter(Queue, '.')));
+        check("a b", Err(NameError::InvalidCharacter(Queue, ' ')));
+        check("ä", Err(NameError::InvalidCharacter(Queue, 'ä')));
+        check("a\r\n", Err(NameError::InvalidCharacter(Queue, '\r')));
+    }
+
+    #[test]
+    fn jetstream_names_are_what_nats_server_allows() {
+        use NameKind::Stream;
+        let check = |text: &str, expected: Result<(), NameError>| {
+            assert_eq!(StreamName::parse(text).map(drop), expected, "{text}");
+        };
+        check("ORDERS", Ok(()));
+        check("KV_config", Ok(()));
+        check("größe:1$", Ok(()));
+        check(&"s".repeat(255), Ok(()));
+        check(&"s".repeat(256), Err(NameError::TooLong(Stream)));
+        for c in [' ', '\t', '\n', '.', '*', '>', '/', '\\', '\0', '\u{a0}'] {
+            check(
+                &format!("a{c}"),
+                Err(NameError::InvalidCharacter(Stream, c)),
+            );
+        }
+    }
+
+    #[test]
+    fn broker_names_are_short_and_lower_case() {
+        assert!(MemberName::parse("a").is_ok());
+        assert!(MemberName::parse(&"b".repeat(32)).is_ok());
+        assert!(MemberName::parse(&"b".repeat(33)).is_err());
+        assert!(MemberName::parse("A").is_err());
+        assert!(MemberName::parse("a_b").is_err());
+    }
+
+    #[test]
+    fn a_name_error_says_what_to_use_instead() {
+        let error = QueueName::parse("a.b").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "queue name can not contain '.'; use letters, digits, '_' and '-'"
+        );
+        assert_eq!(
+            QueueName::parse(&"q".repeat(129)).unwrap_err().to_string(),
+            "queue name is too long, at most 128 bytes are allowed"
+        );
+        assert_eq!(
+            StreamName::parse("").unwrap_err().to_string(),
+            "stream name is missing"
+        );
+    }
+
+    #[test]
+    fn a_name_is_a_json_string_and_is_checked_when_read() {
+        let name: StreamName = serde_json::from_str("\"ORDERS\"").unwrap();
+        assert_eq!(name.as_str(), "ORDERS");
+        assert_eq!(serde_json::to_string(&name).unwrap(), "\"ORDERS\"");
+        assert!(serde_json::from_str::<StreamName>("\"a.b\"").is_err());
+        assert!(serde_json::from_str::<StreamName>("\"\"").is_err());
+    }
+
+    #[test]
+    fn names_are_looked_up_by_text_and_padded_when_shown() {
+        let names = std::collections::BTreeSet::from([QueueName::parse("jobs").unwrap()]);
+        assert!(names.contains("jobs"));
+        assert_eq!(
+            format!("{:>6}|", QueueName::parse("jobs").unwrap()),
+            "  jobs|"
+        );
+    }
+}

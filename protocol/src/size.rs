@@ -110,3 +110,61 @@ const BINARY_UNITS: [(&str, u64); 4] = [
     ("MiB", 1 << 20),
     ("KiB", 1 << 10),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(text: &str, expected: Result<u64, SizeError>) {
+        assert_eq!(parse_size(text), expected, "{text}");
+    }
+
+    #[test]
+    fn sizes_are_numbers_with_units() {
+        check("0", Ok(0));
+        check("10", Ok(10));
+        check("10B", Ok(10));
+        check("10KiB", Ok(10_240));
+        check("10K", Ok(10_240));
+        check("10KB", Ok(10_000));
+        check("1MiB", Ok(1_048_576));
+        check("1mib", Ok(1_048_576));
+        check("2GiB", Ok(2_147_483_648));
+        check("1TB", Ok(1_000_000_000_000));
+        check("18446744073709551615", Ok(u64::MAX));
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_size_is_told() {
+        let malformed = |text: &str| SizeError::Malformed {
+            text: text.to_owned(),
+        };
+        let unknown = |unit: &str| SizeError::UnknownUnit {
+            unit: unit.to_owned(),
+        };
+        check("", Err(malformed("")));
+        check("KiB", Err(malformed("KiB")));
+        check("-1", Err(malformed("-1")));
+        check("10 KiB", Err(unknown(" KiB")));
+        check("1.5MiB", Err(unknown(".5MiB")));
+        check("10XiB", Err(unknown("XiB")));
+        check("18446744073709551616", Err(SizeError::TooLarge));
+        check("17179869184GiB", Err(SizeError::TooLarge));
+    }
+
+    #[test]
+    fn a_written_size_is_read_back() {
+        for (bytes, expected) in [
+            (0, "0"),
+            (10, "10"),
+            (1_000, "1000"),
+            (1_024, "1KiB"),
+            (1_536, "1536"),
+            (3 << 30, "3GiB"),
+        ] {
+            assert_eq!(format_size(bytes), expected);
+            assert_eq!(parse_size(expected), Ok(bytes));
+        }
+        assert_eq!(parse_size(&format_size(u64::MAX)), Ok(u64::MAX));
+    }
+}

@@ -76,3 +76,81 @@ impl<N> Info<N> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::convention::queue::QueueOptions;
+    use crate::convention::topic::TopicOptions;
+    use crate::jetstream::consumer::SequenceInfo;
+    use crate::jetstream::stream::{ClusterInfo, StreamConfig, StreamState};
+    use crate::time::Timestamp;
+
+    fn stream_info(config: StreamConfig, leader: &str) -> StreamInfo {
+        StreamInfo {
+            config,
+            created: Timestamp::UNIX_EPOCH,
+            state: StreamState {
+                messages: 5,
+                bytes: 200,
+                first_seq: 3,
+                last_seq: 7,
+                ..StreamState::default()
+            },
+            domain: String::new(),
+            cluster: Some(ClusterInfo {
+                leader: leader.to_owned(),
+                ..ClusterInfo::default()
+            }),
+            mirror: None,
+            sources: Vec::new(),
+            alternates: Vec::new(),
+            ts: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn workers_info(stream: &StreamInfo, num_ack_pending: u64) -> ConsumerInfo {
+        ConsumerInfo {
+            stream_name: stream.config.name.clone(),
+            name: queue::workers(),
+            created: Timestamp::UNIX_EPOCH,
+            config: Default::default(),
+            delivered: SequenceInfo::default(),
+            ack_floor: SequenceInfo::default(),
+            num_ack_pending,
+            num_redelivered: 0,
+            num_waiting: 0,
+            num_pending: 0,
+            cluster: None,
+            push_bound: false,
+            paused: false,
+            pause_remaining: std::time::Duration::ZERO,
+            ts: Timestamp::UNIX_EPOCH,
+            priority_groups: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn a_queue_tells_what_is_ready_and_what_is_leased() {
+        let jobs = QueueName::parse("jobs").unwrap();
+        let stream = stream_info(queue::stream_config(&jobs, &QueueOptions::default()), "a");
+        let info = QueueInfo::from_jetstream(&stream, Some(&workers_info(&stream, 2))).unwrap();
+        let json = r#"{"name":"jobs","messages":5,"bytes":200,"ready":3,"leased":2,"first_seq":3,"last_seq":7,"leader":"a"}"#;
+        assert_eq!(serde_json::to_string(&info).unwrap(), json);
+        assert_eq!(serde_json::from_str::<QueueInfo>(json).unwrap(), info);
+        assert_eq!(QueueInfo::from_jetstream(&stream, None).unwrap().ready, 5);
+        assert_eq!(TopicInfo::from_jetstream(&stream), None);
+    }
+
+    #[test]
+    fn everything_in_a_topic_is_ready() {
+        let news = TopicName::parse("news").unwrap();
+        let stream = stream_info(topic::stream_config(&news, &TopicOptions::default()), "");
+        let info = TopicInfo::from_jetstream(&stream).unwrap();
+        assert_eq!(
+            serde_json::to_string(&info).unwrap(),
+            r#"{"name":"news","messages":5,"bytes":200,"ready":5,"leased":0,"first_seq":3,"last_seq":7,"leader":null}"#
+        );
+        assert_eq!(QueueInfo::from_jetstream(&stream, None), None);
+    }
+}

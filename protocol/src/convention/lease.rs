@@ -108,3 +108,73 @@ fn number(part: Option<&str>) -> Result<u64, LeaseError> {
         .filter(|number| *number > 0)
         .ok_or(LeaseError)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease() -> Lease {
+        Lease {
+            queue: QueueName::parse("jobs").unwrap(),
+            stream_seq: 7,
+            delivered: 1,
+            consumer_seq: 9,
+        }
+    }
+
+    #[test]
+    fn a_lease_is_a_token_that_can_be_typed() {
+        assert_eq!(lease().to_string(), "jobs.7.1.9");
+        assert_eq!(Lease::parse("jobs.7.1.9"), Ok(lease()));
+        assert_eq!("jobs.7.1.9".parse(), Ok(lease()));
+    }
+
+    #[test]
+    fn a_text_that_is_no_lease_is_refused() {
+        for text in [
+            "",
+            "jobs",
+            "jobs.7.1",
+            "jobs.7.1.9.2",
+            "jobs.7.1.",
+            ".7.1.9",
+            "jobs.0.1.9",
+            "jobs.7.0.9",
+            "jobs.7.1.0",
+            "jobs.x.1.9",
+            "jobs.+7.1.9",
+            "jobs.-7.1.9",
+            "jobs.7.1.18446744073709551616",
+            "jo bs.7.1.9",
+        ] {
+            assert_eq!(Lease::parse(text), Err(LeaseError), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_lease_says_the_same_as_the_ack_subject() {
+        let ack = lease().ack_subject();
+        assert_eq!(ack.to_string(), "$JS.ACK.Q_jobs.workers.1.7.9.0.0");
+        assert_eq!(Lease::from_ack(&ack), Some(lease()));
+        let delivered = AckSubject {
+            timestamp: Timestamp::from_nanos(5),
+            pending: 3,
+            ..ack
+        };
+        assert_eq!(Lease::from_ack(&delivered), Some(lease()));
+    }
+
+    #[test]
+    fn deliveries_of_other_consumers_are_no_leases() {
+        for subject in [
+            "$JS.ACK.T_news.office.1.7.9.0.0",
+            "$JS.ACK.Q_jobs.mine.1.7.9.0.0",
+        ] {
+            assert_eq!(
+                Lease::from_ack(&AckSubject::parse(subject).unwrap()),
+                None,
+                "{subject}"
+            );
+        }
+    }
+}

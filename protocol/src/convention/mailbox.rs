@@ -35,3 +35,31 @@ pub fn mailbox(caller: &str) -> QueueName {
 
 /// The length of `-` and a CRC32C in hexadecimal.
 const CHECKSUM_MARK_LEN: usize = 9;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(caller: &str, expected: &str) {
+        assert_eq!(mailbox(caller).as_str(), expected, "{caller}");
+    }
+
+    #[test]
+    fn a_mailbox_is_named_after_its_caller() {
+        check("ana", "reply_ana");
+        check("10.0.0.7", "reply_10_0_0_7");
+        check("::1", "reply___1");
+        check("ana maría-2", "reply_ana_mar_a-2");
+        check("", "reply_");
+    }
+
+    #[test]
+    fn long_callers_with_the_same_beginning_have_mailboxes_of_their_own() {
+        let fits = "c".repeat(122);
+        assert_eq!(mailbox(&fits).as_str().len(), 128);
+        let (one, other) = (format!("{fits}1"), format!("{fits}2"));
+        assert_ne!(mailbox(&one), mailbox(&other));
+        assert_eq!(mailbox(&one), mailbox(&one));
+        assert_eq!(mailbox(&one).as_str().len(), 128);
+    }
+}

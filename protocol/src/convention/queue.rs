@@ -253,3 +253,245 @@ pub fn is_same(
     );
     wanted == options_from(stream, workers)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jobs() -> QueueName {
+        QueueName::parse("jobs").unwrap()
+    }
+
+    fn with(pairs: &[(&str, &str)]) -> Result<QueueOptions, OptionError> {
+        let mut options = QueueOptions::default();
+        for (name, value) in pairs {
+            options.set(name, value)?;
+        }
+        Ok(options)
+    }
+
+    #[test]
+    fn a_queue_is_a_stream_a_subject_and_a_consumer() {
+        assert_eq!(stream_name(&jobs()).as_str(), "Q_jobs");
+        assert_eq!(subject(&jobs()), "$Q.jobs");
+        assert_eq!(workers().as_str(), "workers");
+        assert_eq!(is_queue_stream(&stream_name(&jobs())), Some(jobs()));
+        assert_eq!(queue_of_subject("$Q.jobs"), Some(jobs()));
+        for stream in ["T_jobs", "jobs", "Q_", "Q_größe"] {
+            assert_eq!(
+                is_queue_stream(&StreamName::parse(stream).unwrap()),
+                None,
+                "{stream}"
+            );
+        }
+        for subject in ["$T.jobs", "$Q.", "$Q.jobs.x", "jobs"] {
+            assert_eq!(queue_of_subject(subject), None, "{subject}");
+        }
+        let longest = QueueName::parse(&"q".repeat(128)).unwrap();
+        assert_eq!(is_queue_stream(&stream_name(&longest)), Some(longest));
+    }
+
+    #[test]
+    fn every_option_is_set_by_its_name() {
+        let values = ["1m", "10", "1MiB", "1h", "5", "30s", "drop-oldest"];
+        let pairs: Vec<_> = QueueOptions::NAMES.iter().copied().zip(values).collect();
+        let options = with(&pairs).unwrap();
+        assert_eq!(
+            options,
+            QueueOptions {
+                lease: Duration::from_secs(60),
+                max_messages: Some(10),
+                max_bytes: Some(1 << 20),
+                max_age: Some(Duration::from_secs(3600)),
+                max_deliveries: Some(5),
+                dedup: Duration::from_secs(30),
+                discard: QueueDiscard::DropOldest,
+            }
+        );
+        assert_eq!(
+            options_from(
+                &stream_config(&jobs(), &options),
+                &consumer_config(&jobs(), &options)
+            ),
+            options
+        );
+    }
+
+    #[test]
+    fn none_takes_a_limit_away() {
+        for name in ["max_messages", "max_bytes", "max_age", "max_deliveries"] {
+            let value = if name == "max_age" { "1h" } else { "7" };
+            assert_ne!(with(&[(name, value)]), Ok(QueueOptions::default()));
+            assert_eq!(
+                with(&[(name, value), (name, "none")]),
+                Ok(QueueOptions::default()),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_an_option_is_told() {
+        let check = |name: &str, value: &str, text: &str| {
+            assert_eq!(with(&[(name, value)]).unwrap_err().to_string(), text);
+        };
+        check(
+            "laese",
+            "30s",
+            "unknown option 'laese', did you mean lease?",
+        );
+        check(
+            "colour",
+            "red",
+            "unknown option 'colour'; the options are lease, max_messages, max_bytes, max_age, max_deliveries, dedup, discard",
+        );
+        check(
+            "lease",
+            "30",
+            "option lease can not be '30'; use a duration from 100ms to 365d",
+        );
+        check(
+            "lease",
+            "0s",
+            "option lease can not be '0s'; use a duration from 100ms to 365d",
+        );
+        check(
+            "lease",
+            "366d",
+            "option lease can not be '366d'; use a duration from 100ms to 365d",
+        );
+        check(
+            "lease",
+            "none",
+            "option lease can not be 'none'; use a duration from 100ms to 365d",
+        );
+        check(
+            "max_messages",
+            "0",
+            "option max_messages can not be '0'; use a number from 1 on, or none",
+        );
+        check(
+            "max_messages",
+            "-1",
+            "option max_messages can not be '-1'; use a number from 1 on, or none",
+        );
+        check(
+            "max_messages",
+            "9223372036854775808",
+            "option max_messages can not be '9223372036854775808'; use a number from 1 on, or none",
+        );
+        check(
+            "max_bytes",
+            "big",
+            "option max_bytes can not be 'big'; use a size such as 10MiB, or none",
+        );
+        check(
+            "discard",
+            "all",
+            "option discard can not be 'all'; use reject or drop-oldest",
+        );
+        check(
+            "discard",
+            "a'\r\nb",
+            "option discard can not be 'a???b'; use reject or drop-oldest",
+        );
+    }
+
+    #[test]
+    fn options_are_json_with_durations_as_texts() {
+        let options = with(&[
+            ("lease", "90s"),
+            ("max_bytes", "1KiB"),
+            ("discard", "drop-oldest"),
+        ])
+        .unwrap();
+        let json = r#"{"lease":"1m30s","max_bytes":1024,"dedup":"2m","discard":"drop-oldest"}"#;
+        assert_eq!(serde_json::to_string(&options).unwrap(), json);
+        assert_eq!(serde_json::from_str::<QueueOptions>(json).unwrap(), options);
+        let loose = r#"{"lease":"90s","max_bytes":"1KiB","max_age":null,"discard":"drop-oldest"}"#;
+        assert_eq!(
+            serde_json::from_str::<QueueOptions>(loose).unwrap(),
+            options
+        );
+        assert_eq!(
+            serde_json::from_str::<QueueOptions>("{}").unwrap(),
+            QueueOptions::default()
+        );
+    }
+
+    #[test]
+    fn a_json_member_that_is_no_option_is_refused_with_the_nearest() {
+        let check = |json: &str, text: &str| {
+            let error = serde_json::from_str::<QueueOptions>(json)
+                .unwrap_err()
+                .to_string();
+            assert!(error.starts_with(text), "{error}");
+        };
+        check(
+            r#"{"max_message":5}"#,
+            "unknown option 'max_message', did you mean max_messages?",
+        );
+        check(
+            r#"{"lease":30}"#,
+            "option lease can not be '30'; use a duration",
+        );
+        check(r#"{"lease":true}"#, "an option is a text or a whole number");
+        check(
+            r#"{"max_messages":1.5}"#,
+            "an option is a text or a whole number",
+        );
+        check(
+            "[]",
+            "invalid type: sequence, expected an object of options",
+        );
+    }
+
+    #[test]
+    fn the_stream_of_a_queue_is_what_a_stock_client_would_create() {
+        let config = stream_config(&jobs(), &QueueOptions::default());
+        assert_eq!(
+            serde_json::to_value(&config).unwrap(),
+            serde_json::json!({
+                "name": "Q_jobs", "subjects": ["$Q.jobs"], "retention": "workqueue", "max_consumers": -1, "max_msgs": -1,
+                "max_bytes": -1, "max_age": 0, "max_msgs_per_subject": -1, "max_msg_size": -1, "discard": "new",
+                "storage": "file", "num_replicas": 1, "duplicate_window": 120_000_000_000_u64, "compression": "none",
+                "allow_direct": true, "mirror_direct": false, "sealed": false, "deny_delete": false, "deny_purge": false,
+                "allow_rollup_hdrs": false, "consumer_limits": {}, "allow_msg_ttl": false,
+                "metadata": {"relevo.kind": "queue"}
+            })
+        );
+        assert_eq!(
+            serde_json::to_value(consumer_config(&jobs(), &QueueOptions::default())).unwrap(),
+            serde_json::json!({
+                "durable_name": "workers", "name": "workers", "deliver_policy": "all", "ack_policy": "explicit",
+                "ack_wait": 30_000_000_000_u64, "max_deliver": -1, "replay_policy": "instant", "max_waiting": 4096,
+                "max_ack_pending": 100_000, "num_replicas": 0
+            })
+        );
+    }
+
+    #[test]
+    fn creating_a_queue_again_is_the_same_only_with_the_same_options() {
+        let check = |first: &[(&str, &str)], again: &[(&str, &str)], expected: bool| {
+            let first = with(first).unwrap();
+            let stream = stream_config(&jobs(), &first);
+            let workers = consumer_config(&jobs(), &first);
+            assert_eq!(
+                is_same(&jobs(), &with(again).unwrap(), &stream, &workers),
+                expected
+            );
+        };
+        check(&[], &[], true);
+        check(&[], &[("lease", "30s")], true);
+        check(&[("max_age", "1m")], &[("max_age", "60s")], true);
+        check(
+            &[("max_age", "1m")],
+            &[("max_age", "60s"), ("dedup", "1m")],
+            true,
+        );
+        check(&[], &[("lease", "31s")], false);
+        check(&[("max_messages", "5")], &[], false);
+        check(&[], &[("discard", "drop-oldest")], false);
+        check(&[], &[("max_deliveries", "5")], false);
+    }
+}

@@ -212,3 +212,149 @@ fn starting_at(from: StartFrom) -> ConsumerConfig {
     }
     config
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::time::Timestamp;
+
+    fn news() -> TopicName {
+        TopicName::parse("news").unwrap()
+    }
+
+    fn with(pairs: &[(&str, &str)]) -> Result<TopicOptions, OptionError> {
+        let mut options = TopicOptions::default();
+        for (name, value) in pairs {
+            options.set(name, value)?;
+        }
+        Ok(options)
+    }
+
+    #[test]
+    fn a_topic_is_a_stream_and_two_subjects() {
+        assert_eq!(stream_name(&news()).as_str(), "T_news");
+        assert_eq!(subjects(&news()), ["$T.news", "$T.news.>"]);
+        assert_eq!(is_topic_stream(&stream_name(&news())), Some(news()));
+        assert_eq!(is_topic_stream(&StreamName::parse("Q_news").unwrap()), None);
+        assert_eq!(topic_of_subject("$T.news"), Some(news()));
+        assert_eq!(topic_of_subject("$T.news.sport.chess"), Some(news()));
+        for subject in ["$Q.news", "$T.", "$T..a", "news"] {
+            assert_eq!(topic_of_subject(subject), None, "{subject}");
+        }
+    }
+
+    #[test]
+    fn every_option_is_set_by_its_name() {
+        let values = ["10", "1MiB", "1h", "30s"];
+        let pairs: Vec<_> = TopicOptions::NAMES.iter().copied().zip(values).collect();
+        let options = with(&pairs).unwrap();
+        assert_eq!(
+            options,
+            TopicOptions {
+                max_messages: Some(10),
+                max_bytes: Some(1 << 20),
+                max_age: Some(Duration::from_secs(3600)),
+                dedup: Duration::from_secs(30),
+            }
+        );
+        assert_eq!(options_from(&stream_config(&news(), &options)), options);
+        let json = r#"{"max_messages":10,"max_bytes":1048576,"max_age":"1h","dedup":"30s"}"#;
+        assert_eq!(serde_json::to_string(&options).unwrap(), json);
+        assert_eq!(serde_json::from_str::<TopicOptions>(json).unwrap(), options);
+        assert_eq!(
+            with(&[("max_age", "1h"), ("max_age", "none")]),
+            Ok(TopicOptions::default())
+        );
+    }
+
+    #[test]
+    fn an_option_of_queues_is_none_of_topics() {
+        assert_eq!(
+            with(&[("lease", "30s")]).unwrap_err().to_string(),
+            "unknown option 'lease'; the options are max_messages, max_bytes, max_age, dedup"
+        );
+    }
+
+    #[test]
+    fn the_stream_of_a_topic_is_what_a_stock_client_would_create() {
+        assert_eq!(
+            serde_json::to_value(stream_config(&news(), &TopicOptions::default())).unwrap(),
+            serde_json::json!({
+                "name": "T_news", "subjects": ["$T.news", "$T.news.>"], "retention": "limits", "max_consumers": -1,
+                "max_msgs": -1, "max_bytes": -1, "max_age": 0, "max_msgs_per_subject": -1, "max_msg_size": -1,
+                "discard": "old", "storage": "file", "num_replicas": 1, "duplicate_window": 120_000_000_000_u64,
+                "compression": "none", "allow_direct": true, "mirror_direct": false, "sealed": false,
+                "deny_delete": false, "deny_purge": false, "allow_rollup_hdrs": false, "consumer_limits": {},
+                "allow_msg_ttl": false, "metadata": {"relevo.kind": "topic"}
+            })
+        );
+    }
+
+    #[test]
+    fn creating_a_topic_again_is_the_same_only_with_the_same_options() {
+        let check = |first: &[(&str, &str)], again: &[(&str, &str)], expected: bool| {
+            let stream = stream_config(&news(), &with(first).unwrap());
+            assert_eq!(is_same(&news(), &with(again).unwrap(), &stream), expected);
+        };
+        check(&[], &[], true);
+        check(&[("max_age", "60s")], &[("max_age", "1m")], true);
+        check(&[("max_messages", "5")], &[("max_messages", "6")], false);
+    }
+
+    #[test]
+    fn a_subscription_is_durable_and_a_follower_is_not() {
+        let subscription = SubscriptionName::parse("office").unwrap();
+        let options = TopicOptions::default();
+        assert_eq!(
+            serde_json::to_value(subscription_config(
+                &news(),
+                &options,
+                &subscription,
+                StartFrom::First
+            ))
+            .unwrap(),
+            serde_json::json!({
+                "durable_name": "office", "name": "office", "deliver_policy": "all", "ack_policy": "explicit",
+                "ack_wait": 30_000_000_000_u64, "max_deliver": -1, "replay_policy": "instant", "max_waiting": 512,
+                "max_ack_pending": 10_000, "num_replicas": 0
+            })
+        );
+        assert_eq!(
+            serde_json::to_value(follower_config(&news(), &options, StartFrom::Last)).unwrap(),
+            serde_json::json!({
+                "deliver_policy": "last", "ack_policy": "none", "max_deliver": -1, "replay_policy": "instant",
+                "max_waiting": 512, "inactive_threshold": 60_000_000_000_u64, "num_replicas": 0, "mem_storage": true
+            })
+        );
+    }
+
+    #[test]
+    fn reading_begins_where_it_is_asked_to() {
+        let check = |from: StartFrom, policy: DeliverPolicy, seq: u64, time: Option<Timestamp>| {
+            let config = follower_config(&news(), &TopicOptions::default(), from);
+            assert_eq!(
+                (
+                    config.deliver_policy,
+                    config.opt_start_seq,
+                    config.opt_start_time
+                ),
+                (policy, seq, time)
+            );
+        };
+        let time = Timestamp::from_nanos(5);
+        check(StartFrom::First, DeliverPolicy::All, 0, None);
+        check(StartFrom::Last, DeliverPolicy::Last, 0, None);
+        check(
+            StartFrom::Sequence(7),
+            DeliverPolicy::ByStartSequence,
+            7,
+            None,
+        );
+        check(
+            StartFrom::Time(time),
+            DeliverPolicy::ByStartTime,
+            0,
+            Some(time),
+        );
+    }
+}

@@ -217,3 +217,160 @@ fn number(token: &str) -> Result<u64, AckSubjectError> {
         Err(AckSubjectError)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ack() -> AckSubject {
+        AckSubject {
+            stream: StreamName::parse("ORDERS").unwrap(),
+            consumer: ConsumerName::parse("workers").unwrap(),
+            delivered: 2,
+            stream_seq: 7,
+            consumer_seq: 9,
+            timestamp: Timestamp::from_nanos(1_769_846_400_500_000_000),
+            pending: 3,
+        }
+    }
+
+    #[test]
+    fn ack_subjects_are_written_as_version_1() {
+        assert_eq!(
+            ack().to_string(),
+            "$JS.ACK.ORDERS.workers.2.7.9.1769846400500000000.3"
+        );
+    }
+
+    #[test]
+    fn ack_subjects_are_read_in_both_versions() {
+        for subject in [
+            "$JS.ACK.ORDERS.workers.2.7.9.1769846400500000000.3",
+            "$JS.ACK._.hash.ORDERS.workers.2.7.9.1769846400500000000.3",
+            "$JS.ACK.hub.hash.ORDERS.workers.2.7.9.1769846400500000000.3.random",
+        ] {
+            assert_eq!(AckSubject::parse(subject), Ok(ack()), "{subject}");
+        }
+    }
+
+    #[test]
+    fn other_subjects_are_no_ack_subjects() {
+        for subject in [
+            "",
+            "$JS.ACK.",
+            "$JS.ACK.ORDERS.workers",
+            "$JS.ACK.ORDERS.workers.2.7.9.1769846400500000000",
+            "$JS.ACK.ORDERS.workers.2.7.9.1769846400500000000.3.4",
+            "$JS.ACK._.hash.ORDERS.workers.2.7.9.1769846400500000000.3.a.b",
+            "$JS.ACK.ORDERS.workers.x.7.9.1769846400500000000.3",
+            "$JS.ACK.ORDERS.workers.+2.7.9.1769846400500000000.3",
+            "$JS.ACK.ORDERS.workers..7.9.1769846400500000000.3",
+            "$JS.ACK..workers.2.7.9.1769846400500000000.3",
+            "$JS.ACK.ORDERS.workers.2.7.9.18446744073709551616.3",
+            "$JS.FC.ORDERS.workers.2.7.9.1769846400500000000.3",
+        ] {
+            assert_eq!(
+                AckSubject::parse(subject),
+                Err(AckSubjectError),
+                "{subject}"
+            );
+        }
+    }
+
+    fn check(body: &str, expected: Result<AckKind, AckKindError>) {
+        assert_eq!(AckKind::parse(body.as_bytes()), expected, "{body}");
+    }
+
+    #[test]
+    fn ack_bodies_are_read_as_nats_server_reads_them() {
+        let five_seconds = Some(Duration::from_secs(5));
+        check("", Ok(AckKind::Ack));
+        check("+ACK", Ok(AckKind::Ack));
+        check("+OK", Ok(AckKind::Ack));
+        check("-NAK", Ok(AckKind::Nak { delay: None }));
+        check(
+            "-NAK {\"delay\":5000000000}",
+            Ok(AckKind::Nak {
+                delay: five_seconds,
+            }),
+        );
+        check(
+            "-NAK{\"delay\": 5000000000}",
+            Ok(AckKind::Nak {
+                delay: five_seconds,
+            }),
+        );
+        check(
+            "-NAK 5s",
+            Ok(AckKind::Nak {
+                delay: five_seconds,
+            }),
+        );
+        check("-NAK soon", Ok(AckKind::Nak { delay: None }));
+        check("-NAK {\"delay\":-1}", Ok(AckKind::Nak { delay: None }));
+        check("+WPI", Ok(AckKind::InProgress { wait: None }));
+        check(
+            "+WPI {\"for\":5000000000}",
+            Ok(AckKind::InProgress { wait: five_seconds }),
+        );
+        check(
+            "+NXT",
+            Ok(AckKind::Next {
+                request: Vec::new(),
+            }),
+        );
+        check(
+            "+NXT 5",
+            Ok(AckKind::Next {
+                request: b"5".to_vec(),
+            }),
+        );
+        check(
+            "+NXT {\"batch\":5}",
+            Ok(AckKind::Next {
+                request: b"{\"batch\":5}".to_vec(),
+            }),
+        );
+        check(
+            "+TERM",
+            Ok(AckKind::Term {
+                reason: String::new(),
+            }),
+        );
+        check(
+            "+TERM not an order",
+            Ok(AckKind::Term {
+                reason: "not an order".to_owned(),
+            }),
+        );
+        for unknown in ["+AC", "+ACKS", "ack", "+TER", " +ACK", "hello world"] {
+            check(unknown, Err(AckKindError));
+        }
+    }
+
+    #[test]
+    fn ack_bodies_are_read_back() {
+        let wait = Some(Duration::from_millis(1500));
+        for kind in [
+            AckKind::Ack,
+            AckKind::Nak { delay: None },
+            AckKind::Nak { delay: wait },
+            AckKind::InProgress { wait: None },
+            AckKind::InProgress { wait },
+            AckKind::Next {
+                request: Vec::new(),
+            },
+            AckKind::Next {
+                request: b"3".to_vec(),
+            },
+            AckKind::Term {
+                reason: String::new(),
+            },
+            AckKind::Term {
+                reason: "no".to_owned(),
+            },
+        ] {
+            assert_eq!(AckKind::parse(&kind.encode()), Ok(kind));
+        }
+    }
+}

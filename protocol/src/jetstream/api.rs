@@ -633,3 +633,6 @@ impl NextRequest {
         Ok(request)
     }
 }
+
+#[cfg(test)]
+mod tests;

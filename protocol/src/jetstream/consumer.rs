@@ -321,3 +321,144 @@ pub const DEFAULT_MAX_WAITING: i64 = 512;
 
 /// How long an ephemeral consumer outlives its last client by default (nats-server `JsDeleteWaitTimeDefault`).
 pub const DEFAULT_INACTIVE_THRESHOLD: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::super::json;
+    use super::*;
+
+    fn stream() -> StreamConfig {
+        StreamConfig::new(StreamName::parse("ORDERS").unwrap()).with_defaults()
+    }
+
+    fn decode(body: &str) -> ConsumerConfig {
+        json::decode(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_config_with_every_member_is_echoed_as_it_came() {
+        let sent = serde_json::json!({
+            "durable_name": "C", "name": "C", "description": "all", "deliver_policy": "by_start_time",
+            "opt_start_seq": 1, "opt_start_time": "2026-01-31T08:00:00Z", "ack_policy": "explicit",
+            "ack_wait": 1_000_000_000, "max_deliver": 5, "backoff": [1_000_000_000, 2_000_000_000],
+            "filter_subject": "a", "filter_subjects": ["a", "b"], "replay_policy": "original", "rate_limit_bps": 1,
+            "sample_freq": "100%", "max_waiting": 2, "max_ack_pending": 3, "flow_control": true, "headers_only": true,
+            "max_batch": 4, "max_expires": 5, "max_bytes": 6, "deliver_subject": "d", "deliver_group": "g",
+            "idle_heartbeat": 7, "inactive_threshold": 8, "num_replicas": 3, "mem_storage": true, "direct": true,
+            "sourcing": true, "metadata": {"owner": "me"}, "pause_until": "2026-01-31T08:00:00Z",
+            "priority_groups": ["g"], "priority_policy": "pinned_client", "priority_timeout": 9
+        });
+        assert_eq!(
+            serde_json::to_value(decode(&sent.to_string())).unwrap(),
+            sent
+        );
+    }
+
+    #[test]
+    fn the_words_of_every_policy_are_those_of_nats_server() {
+        fn check<T: Serialize + for<'de> Deserialize<'de> + PartialEq + std::fmt::Debug>(
+            policy: T,
+            word: &str,
+        ) {
+            let json = format!("\"{word}\"");
+            assert_eq!(serde_json::to_string(&policy).unwrap(), json);
+            assert_eq!(serde_json::from_str::<T>(&json).unwrap(), policy);
+        }
+        check(DeliverPolicy::All, "all");
+        check(DeliverPolicy::Last, "last");
+        check(DeliverPolicy::New, "new");
+        check(DeliverPolicy::ByStartSequence, "by_start_sequence");
+        check(DeliverPolicy::ByStartTime, "by_start_time");
+        check(DeliverPolicy::LastPerSubject, "last_per_subject");
+        check(AckPolicy::None, "none");
+        check(AckPolicy::All, "all");
+        check(AckPolicy::Explicit, "explicit");
+        check(AckPolicy::FlowControl, "flow_control");
+        check(ReplayPolicy::Instant, "instant");
+        check(ReplayPolicy::Original, "original");
+        check(PriorityPolicy::None, "none");
+        check(PriorityPolicy::Overflow, "overflow");
+        check(PriorityPolicy::PinnedClient, "pinned_client");
+        check(PriorityPolicy::Prioritized, "prioritized");
+        assert_eq!(
+            serde_json::from_str::<DeliverPolicy>("\"undefined\"").unwrap(),
+            DeliverPolicy::All
+        );
+    }
+
+    #[test]
+    fn a_durable_pull_consumer_gets_the_defaults_of_nats_server() {
+        let asked = decode(r#"{"durable_name":"workers","ack_policy":"explicit"}"#);
+        let config = asked.with_defaults(&stream());
+        assert_eq!(config.name, config.durable_name);
+        assert_eq!(
+            (
+                config.max_deliver,
+                config.max_waiting,
+                config.max_ack_pending
+            ),
+            (-1, 512, 1000)
+        );
+        assert_eq!(config.ack_wait, DEFAULT_ACK_WAIT);
+        assert_eq!(config.inactive_threshold, Duration::ZERO);
+        assert_eq!(config.clone().with_defaults(&stream()), config);
+    }
+
+    #[test]
+    fn an_ephemeral_push_consumer_gets_the_defaults_of_nats_server() {
+        let asked = decode(
+            r#"{"name":"","durable_name":"","deliver_subject":"d","ack_policy":"none","max_deliver":1}"#,
+        );
+        let config = asked.with_defaults(&stream());
+        assert_eq!((&config.name, &config.durable_name), (&None, &None));
+        assert_eq!(
+            (
+                config.max_deliver,
+                config.max_waiting,
+                config.max_ack_pending
+            ),
+            (1, 0, 0)
+        );
+        assert_eq!(
+            (config.ack_wait, config.inactive_threshold),
+            (Duration::ZERO, DEFAULT_INACTIVE_THRESHOLD)
+        );
+    }
+
+    #[test]
+    fn the_limits_of_the_stream_are_the_defaults_of_its_consumers() {
+        let mut stream = stream();
+        stream.consumer_limits.max_ack_pending = 7;
+        stream.consumer_limits.inactive_threshold = Duration::from_secs(9);
+        let config =
+            decode(r#"{"durable_name":"C","ack_policy":"explicit"}"#).with_defaults(&stream);
+        assert_eq!(
+            (config.max_ack_pending, config.inactive_threshold),
+            (7, Duration::from_secs(9))
+        );
+    }
+
+    #[test]
+    fn the_first_backoff_is_the_ack_wait() {
+        let config = decode(r#"{"ack_policy":"explicit","ack_wait":5,"backoff":[1000,2000]}"#)
+            .with_defaults(&stream());
+        assert_eq!(config.ack_wait, Duration::from_nanos(1000));
+    }
+
+    /// Shape of what nats-server 2.15 answers.
+    #[test]
+    fn the_info_of_a_nats_server_is_read() {
+        let body = r#"{"stream_name":"ORDERS","name":"workers","created":"2026-01-31T08:00:00.5Z",
+            "config":{"durable_name":"workers","name":"workers","deliver_policy":"all","ack_policy":"explicit",
+            "ack_wait":30000000000,"max_deliver":-1,"replay_policy":"instant","max_waiting":512,"max_ack_pending":1000,
+            "num_replicas":0},
+            "delivered":{"consumer_seq":2,"stream_seq":2,"last_active":"2026-01-31T08:00:01Z"},
+            "ack_floor":{"consumer_seq":1,"stream_seq":1},"num_ack_pending":1,"num_redelivered":0,"num_waiting":0,
+            "num_pending":3,"ts":"2026-01-31T09:00:00Z"}"#;
+        let info: ConsumerInfo = json::decode(body.as_bytes()).unwrap();
+        assert_eq!(
+            serde_json::to_value(&info).unwrap(),
+            serde_json::from_str::<serde_json::Value>(body).unwrap()
+        );
+    }
+}

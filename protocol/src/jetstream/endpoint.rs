@@ -387,3 +387,149 @@ fn consumer_create(rest: &str) -> Result<Endpoint, EndpointError> {
 fn has_no_empty_token(subject: &str) -> bool {
     subject.split('.').all(|token| !token.is_empty())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stream() -> StreamName {
+        StreamName::parse("S").unwrap()
+    }
+
+    fn consumer() -> ConsumerName {
+        ConsumerName::parse("C").unwrap()
+    }
+
+    fn check(path: &str, endpoint: Endpoint) {
+        let subject = format!("{API_PREFIX}{path}");
+        assert_eq!(Endpoint::parse(&subject).as_ref(), Ok(&endpoint), "{path}");
+        assert_eq!(endpoint.subject(), subject);
+    }
+
+    fn create(consumer: Option<ConsumerName>, filter: Option<&str>) -> Endpoint {
+        Endpoint::ConsumerCreate {
+            stream: stream(),
+            consumer,
+            filter: filter.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn every_endpoint_is_read_and_written() {
+        check("INFO", Endpoint::AccountInfo);
+        check("STREAM.CREATE.S", Endpoint::StreamCreate(stream()));
+        check("STREAM.UPDATE.S", Endpoint::StreamUpdate(stream()));
+        check("STREAM.INFO.S", Endpoint::StreamInfo(stream()));
+        check("STREAM.DELETE.S", Endpoint::StreamDelete(stream()));
+        check("STREAM.PURGE.S", Endpoint::StreamPurge(stream()));
+        check("STREAM.NAMES", Endpoint::StreamNames);
+        check("STREAM.LIST", Endpoint::StreamList);
+        check("STREAM.MSG.GET.S", Endpoint::MsgGet(stream()));
+        check("STREAM.MSG.DELETE.S", Endpoint::MsgDelete(stream()));
+        check("DIRECT.GET.S", Endpoint::DirectGet(stream()));
+        check(
+            "DIRECT.GET.S.$KV.b.key",
+            Endpoint::DirectGetLast(stream(), "$KV.b.key".to_owned()),
+        );
+        check("CONSUMER.CREATE.S", create(None, None));
+        check("CONSUMER.CREATE.S.C", create(Some(consumer()), None));
+        check(
+            "CONSUMER.CREATE.S.C.orders.>",
+            create(Some(consumer()), Some("orders.>")),
+        );
+        check(
+            "CONSUMER.DURABLE.CREATE.S.C",
+            Endpoint::DurableCreate(stream(), consumer()),
+        );
+        check(
+            "CONSUMER.INFO.S.C",
+            Endpoint::ConsumerInfo(stream(), consumer()),
+        );
+        check(
+            "CONSUMER.DELETE.S.C",
+            Endpoint::ConsumerDelete(stream(), consumer()),
+        );
+        check("CONSUMER.NAMES.S", Endpoint::ConsumerNames(stream()));
+        check("CONSUMER.LIST.S", Endpoint::ConsumerList(stream()));
+        check(
+            "CONSUMER.MSG.NEXT.S.C",
+            Endpoint::MsgNext(stream(), consumer()),
+        );
+    }
+
+    #[test]
+    fn subjects_of_no_endpoint_are_told_apart() {
+        assert_eq!(
+            Endpoint::parse("orders.new"),
+            Err(EndpointError::NotAnApiSubject)
+        );
+        assert_eq!(
+            Endpoint::parse("$JS.API"),
+            Err(EndpointError::NotAnApiSubject)
+        );
+        for path in [
+            "",
+            "INFO.S",
+            "INFOS",
+            "STREAM",
+            "STREAM.CREATE",
+            "STREAM.CREATE.",
+            "STREAM.CREATE.S.T",
+            "STREAM.CREATES.S",
+            "STREAM.LEADER.STEPDOWN.S",
+            "STREAM.NAMES.S",
+            "DIRECT.GET",
+            "DIRECT.GET.S.",
+            "DIRECT.GET.S.a..b",
+            "CONSUMER.CREATE",
+            "CONSUMER.CREATE.S.",
+            "CONSUMER.CREATE.S.C.",
+            "CONSUMER.INFO.S",
+            "CONSUMER.INFO.S.C.D",
+            "CONSUMER.INFO..C",
+            "CONSUMER.MSG.NEXT.S",
+        ] {
+            let subject = format!("{API_PREFIX}{path}");
+            assert_eq!(
+                Endpoint::parse(&subject),
+                Err(EndpointError::Unknown),
+                "{path}"
+            );
+        }
+        let too_long = format!("$JS.API.STREAM.INFO.{}", "s".repeat(256));
+        assert!(matches!(
+            Endpoint::parse(&too_long),
+            Err(EndpointError::InvalidName(_))
+        ));
+    }
+
+    #[test]
+    fn every_row_has_patterns_under_the_prefix() {
+        for kind in EndpointKind::ALL {
+            for pattern in kind.patterns() {
+                assert!(
+                    pattern.starts_with(&format!("{API_PREFIX}{}", kind.words())),
+                    "{pattern}"
+                );
+            }
+            let is_json = !matches!(kind, EndpointKind::DirectGet | EndpointKind::MsgNext);
+            assert_eq!(kind.response_type().is_some(), is_json, "{kind:?}");
+        }
+        assert_eq!(
+            EndpointKind::ConsumerCreate.patterns(),
+            ["$JS.API.CONSUMER.CREATE.*", "$JS.API.CONSUMER.CREATE.*.>"]
+        );
+    }
+
+    #[test]
+    fn no_endpoint_hides_another() {
+        for kind in EndpointKind::ALL {
+            for other in EndpointKind::ALL.iter().filter(|other| *other != kind) {
+                assert!(
+                    !other.words().starts_with(&format!("{}.", kind.words())),
+                    "{kind:?} hides {other:?}"
+                );
+            }
+        }
+    }
+}

@@ -273,3 +273,168 @@ error_table! {
 const fn is_zero(number: &u16) -> bool {
     *number == 0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(error: JetStreamError, code: u16, err_code: u16, description: &str) {
+        assert_eq!(
+            ApiError::from(error),
+            ApiError {
+                code,
+                err_code,
+                description: description.to_owned()
+            }
+        );
+    }
+
+    #[test]
+    fn errors_have_the_numbers_and_texts_of_nats_server() {
+        use JetStreamError as E;
+        check(E::BadRequest, 400, 10003, "bad request");
+        check(
+            E::TemporarilyUnavailable,
+            503,
+            10008,
+            "JetStream system temporarily unavailable",
+        );
+        check(
+            E::ConsumerNameExists,
+            400,
+            10013,
+            "consumer name already in use",
+        );
+        check(E::ConsumerNotFound, 404, 10014, "consumer not found");
+        check(
+            E::InsufficientResources,
+            503,
+            10023,
+            "insufficient resources",
+        );
+        check(
+            E::InvalidJson { err: "EOF".into() },
+            400,
+            10025,
+            "invalid JSON: EOF",
+        );
+        check(E::NoMessageFound, 404, 10037, "no message found");
+        check(
+            E::StorageResourcesExceeded,
+            500,
+            10047,
+            "insufficient storage resources available",
+        );
+        check(
+            E::StreamInvalidConfig { err: "no".into() },
+            500,
+            10052,
+            "no",
+        );
+        check(
+            E::MessageExceedsMaximum,
+            400,
+            10054,
+            "message size exceeds maximum allowed",
+        );
+        check(
+            E::StreamNameExists,
+            400,
+            10058,
+            "stream name already in use with a different configuration",
+        );
+        check(E::StreamNotFound, 404, 10059, "stream not found");
+        check(
+            E::StreamNotMatch,
+            400,
+            10060,
+            "expected stream does not match",
+        );
+        check(
+            E::SubjectOverlap,
+            400,
+            10065,
+            "subjects overlap with an existing stream",
+        );
+        check(
+            E::WrongLastMsgId { id: "a".to_owned() },
+            400,
+            10070,
+            "wrong last msg ID: a",
+        );
+        check(
+            E::WrongLastSequence { seq: 7 },
+            400,
+            10071,
+            "wrong last sequence: 7",
+        );
+        check(
+            E::StreamStoreFailed {
+                err: "maximum messages exceeded".into(),
+            },
+            503,
+            10077,
+            "maximum messages exceeded",
+        );
+        check(
+            E::StreamSealed,
+            400,
+            10109,
+            "invalid operation on sealed stream",
+        );
+        check(
+            E::ConsumerAlreadyExists,
+            400,
+            10148,
+            "consumer already exists",
+        );
+        check(E::TooManyRequests, 429, 10167, "too many requests");
+        check(
+            E::RequiredApiLevel,
+            412,
+            10185,
+            "JetStream minimum api level required",
+        );
+    }
+
+    #[test]
+    fn a_peer_that_is_away_is_told_as_temporarily_unavailable() {
+        check(
+            JetStreamError::PeerAway,
+            503,
+            10008,
+            "peer away, nothing was written; try again",
+        );
+        assert!(ApiError::from(JetStreamError::PeerAway).is_try_again());
+        assert!(ApiError::from(JetStreamError::TemporarilyUnavailable).is_try_again());
+        assert!(!ApiError::from(JetStreamError::StreamNotFound).is_try_again());
+    }
+
+    #[test]
+    fn every_number_stands_once_and_in_order() {
+        let rows: Vec<_> = ErrorCode::ALL
+            .iter()
+            .filter(|code| **code != ErrorCode::PeerAway)
+            .collect();
+        assert!(rows.is_sorted_by(|a, b| a.number() < b.number()));
+        for code in rows {
+            assert_eq!(ErrorCode::from_number(code.number()), Some(*code));
+            assert!(!code.template().is_empty());
+        }
+        assert_eq!(ErrorCode::from_number(1), None);
+    }
+
+    #[test]
+    fn an_error_without_a_number_is_still_read() {
+        let error: ApiError = serde_json::from_str(r#"{"code":503}"#).unwrap();
+        assert_eq!(
+            error,
+            ApiError {
+                code: 503,
+                err_code: 0,
+                description: String::new()
+            }
+        );
+        assert_eq!(serde_json::to_string(&error).unwrap(), r#"{"code":503}"#);
+    }
+}

@@ -182,3 +182,115 @@ pub(super) mod base64 {
             .map_err(de::Error::custom)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use bytes::Bytes;
+    use serde::Deserialize;
+
+    use super::*;
+    use crate::name::ConsumerName;
+    use crate::time::Timestamp;
+
+    #[derive(Debug, PartialEq, Default, Serialize, Deserialize)]
+    struct Sample {
+        #[serde(default, with = "nanos", skip_serializing_if = "is_default")]
+        wait: Duration,
+        #[serde(default, with = "nanos_list", skip_serializing_if = "Vec::is_empty")]
+        waits: Vec<Duration>,
+        #[serde(default, with = "zero_time")]
+        at: Option<Timestamp>,
+        #[serde(
+            default,
+            deserialize_with = "empty_is_none::deserialize",
+            skip_serializing_if = "Option::is_none"
+        )]
+        name: Option<ConsumerName>,
+        #[serde(default, with = "base64", skip_serializing_if = "Bytes::is_empty")]
+        data: Bytes,
+    }
+
+    fn check(json: &str, expected: Sample) {
+        assert_eq!(
+            decode::<Sample>(json.as_bytes()).unwrap(),
+            expected,
+            "{json}"
+        );
+    }
+
+    #[test]
+    fn bodies_are_read_as_go_reads_them() {
+        check("", Sample::default());
+        check(" \r\n", Sample::default());
+        check("{}", Sample::default());
+        check(r#"{"unknown":[1,{"a":null}]}"#, Sample::default());
+        check(
+            r#"{"wait":null,"waits":null,"at":null,"name":null,"data":null}"#,
+            Sample::default(),
+        );
+        check(
+            r#"{"name":"","at":"0001-01-01T00:00:00Z"}"#,
+            Sample::default(),
+        );
+        check(
+            r#"{"wait":5,"waits":[1,2],"at":"1970-01-01T00:00:00.000000003Z","name":"c","data":"aGk="}"#,
+            Sample {
+                wait: Duration::from_nanos(5),
+                waits: vec![Duration::from_nanos(1), Duration::from_nanos(2)],
+                at: Some(Timestamp::from_nanos(3)),
+                name: Some(ConsumerName::parse("c").unwrap()),
+                data: Bytes::from_static(b"hi"),
+            },
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        let sample = Sample {
+            wait: Duration::from_secs(30),
+            waits: vec![Duration::from_secs(1)],
+            at: Some(Timestamp::from_nanos(1)),
+            name: Some(ConsumerName::parse("c").unwrap()),
+            data: Bytes::from_static(&[0, 255]),
+        };
+        let json = String::from_utf8(encode(&sample)).unwrap();
+        assert_eq!(
+            json,
+            r#"{"wait":30000000000,"waits":[1000000000],"at":"1970-01-01T00:00:00.000000001Z","name":"c","data":"AP8="}"#
+        );
+        check(&json, sample);
+        assert_eq!(
+            encode(&Sample::default()),
+            br#"{"at":"0001-01-01T00:00:00Z"}"#
+        );
+    }
+
+    #[test]
+    fn what_is_not_such_json_is_refused_with_the_reason() {
+        for (json, reason) in [
+            ("{", "EOF while parsing an object at line 1 column 1"),
+            (
+                r#"{"wait":-1}"#,
+                "a duration can not be negative at line 1 column 11",
+            ),
+            (
+                r#"{"at":"soon"}"#,
+                "not a time; write it as 2026-01-31T08:00:00Z at line 1 column 13",
+            ),
+        ] {
+            let refused = Err(JetStreamError::InvalidJson { err: reason.into() });
+            assert_eq!(decode::<Sample>(json.as_bytes()), refused);
+        }
+        assert!(decode::<Sample>(br#"{"wait":"1s"}"#).is_err());
+        assert!(decode::<Sample>(br#"{"data":"?"}"#).is_err());
+        assert!(decode::<Sample>(&[0xff]).is_err());
+    }
+
+    #[test]
+    fn a_deeply_nested_body_is_refused_not_followed() {
+        let body = ["[".repeat(100_000), "null".to_owned()].concat();
+        assert!(decode::<Sample>(body.as_bytes()).is_err());
+    }
+}

@@ -98,3 +98,66 @@ enum Answer {
     Refused { error: ApiError },
     Stored(PubAck),
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn orders() -> StreamName {
+        StreamName::parse("ORDERS").unwrap()
+    }
+
+    fn check(ack: PubAck, json: &str) {
+        assert_eq!(String::from_utf8(ack.encode()).unwrap(), json);
+        assert_eq!(decode(json.as_bytes()), Ok(ack));
+    }
+
+    #[test]
+    fn a_pub_ack_holds_only_what_is_out_of_the_ordinary() {
+        check(
+            PubAck::stored(orders(), 22),
+            r#"{"stream":"ORDERS","seq":22}"#,
+        );
+        let duplicate = PubAck {
+            duplicate: true,
+            ..PubAck::stored(orders(), 22)
+        };
+        check(
+            duplicate,
+            r#"{"stream":"ORDERS","seq":22,"duplicate":true}"#,
+        );
+        let solo = PubAck {
+            copies: Some(1),
+            ..PubAck::stored(orders(), 22)
+        };
+        check(solo, r#"{"stream":"ORDERS","seq":22,"copies":1}"#);
+    }
+
+    #[test]
+    fn a_refusal_is_read_as_one() {
+        let refusal = encode_refusal(&orders(), JetStreamError::WrongLastSequence { seq: 5 });
+        assert_eq!(
+            String::from_utf8(refusal.clone()).unwrap(),
+            r#"{"error":{"code":400,"err_code":10071,"description":"wrong last sequence: 5"},"stream":"ORDERS","seq":0}"#
+        );
+        let error = ApiError::from(JetStreamError::WrongLastSequence { seq: 5 });
+        assert_eq!(decode(&refusal), Err(PubAckError::Refused(error)));
+    }
+
+    #[test]
+    fn an_answer_that_is_no_pub_ack_is_told_apart() {
+        for body in [
+            "",
+            "hello",
+            "{}",
+            r#"{"stream":"a.b","seq":1}"#,
+            r#"{"seq":1}"#,
+        ] {
+            assert_eq!(
+                decode(body.as_bytes()),
+                Err(PubAckError::Malformed),
+                "{body}"
+            );
+        }
+    }
+}

@@ -307,3 +307,123 @@ impl Seen {
 fn non_empty(value: &str) -> Option<String> {
     (!value.is_empty()).then(|| value.to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(headers: &[(&str, &str)], expected: Result<PublishOptions, PublishHeader>) {
+        let options = PublishOptions::from_pairs(headers.iter().copied());
+        assert_eq!(options, expected.map_err(PublishHeaderError), "{headers:?}");
+    }
+
+    #[test]
+    fn headers_of_a_publish_become_options() {
+        check(
+            &[("Content-Type", "text/plain"), ("nats-msg-id", "x")],
+            Ok(PublishOptions::default()),
+        );
+        check(
+            &[
+                ("Nats-Msg-Id", "id-1"),
+                ("Nats-Expected-Stream", "ORDERS"),
+                ("Nats-Expected-Last-Sequence", "0"),
+                ("Nats-Expected-Last-Subject-Sequence", "7"),
+                ("Nats-Expected-Last-Subject-Sequence-Subject", "orders.>"),
+                ("Nats-Expected-Last-Msg-Id", "id-0"),
+                ("Nats-TTL", "60"),
+                ("Nats-Rollup", "sub"),
+                ("Nats-Required-Api-Level", "2"),
+                ("Relevo-Delay", "30s"),
+                ("Relevo-Priority", "9"),
+                ("Relevo-Key", "customer-7"),
+            ],
+            Ok(PublishOptions {
+                msg_id: Some("id-1".to_owned()),
+                expected_stream: Some("ORDERS".to_owned()),
+                expected_last_seq: Some(0),
+                expected_last_subject_seq: Some(7),
+                expected_last_subject_seq_subject: Some("orders.>".to_owned()),
+                expected_last_msg_id: Some("id-0".to_owned()),
+                ttl: Some(MessageTtl::For(Duration::from_secs(60))),
+                rollup: Some(Rollup::Subject),
+                required_api_level: Some(2),
+                delay: Duration::from_secs(30),
+                priority: 9,
+                key: Some("customer-7".to_owned()),
+            }),
+        );
+    }
+
+    #[test]
+    fn the_first_of_a_repeated_header_counts() {
+        let expected = PublishOptions {
+            msg_id: Some("a".to_owned()),
+            ..PublishOptions::default()
+        };
+        check(&[("Nats-Msg-Id", "a"), ("Nats-Msg-Id", "b")], Ok(expected));
+    }
+
+    #[test]
+    fn a_value_that_makes_no_sense_names_its_header() {
+        let long_key = "k".repeat(MAX_KEY_LEN + 1);
+        for (name, value, header) in [
+            (EXPECTED_LAST_SEQUENCE, "x", PublishHeader::ExpectedLastSeq),
+            (
+                EXPECTED_LAST_SUBJECT_SEQUENCE,
+                "-1",
+                PublishHeader::ExpectedLastSubjectSeq,
+            ),
+            (MSG_TTL, "soon", PublishHeader::Ttl),
+            (MSG_TTL, "500ms", PublishHeader::Ttl),
+            (MSG_TTL, "-1", PublishHeader::Ttl),
+            (ROLLUP, "some", PublishHeader::Rollup),
+            (DELAY, "366d", PublishHeader::Delay),
+            (DELAY, "30", PublishHeader::Delay),
+            (PRIORITY, "10", PublishHeader::Priority),
+            (PRIORITY, "high", PublishHeader::Priority),
+            (KEY, "", PublishHeader::Key),
+            (KEY, &long_key, PublishHeader::Key),
+            (REQUIRED_API_LEVEL, "two", PublishHeader::RequiredApiLevel),
+        ] {
+            check(&[(name, value)], Err(header));
+        }
+        assert_eq!(
+            PublishHeaderError(PublishHeader::Priority).to_string(),
+            "invalid Relevo-Priority: use a number from 0 to 9"
+        );
+    }
+
+    #[test]
+    fn a_ttl_is_seconds_a_duration_or_never() {
+        for (value, ttl) in [
+            ("0", None),
+            ("1", Some(MessageTtl::For(Duration::from_secs(1)))),
+            ("1m30s", Some(MessageTtl::For(Duration::from_secs(90)))),
+            ("never", Some(MessageTtl::Never)),
+            ("NEVER", Some(MessageTtl::Never)),
+        ] {
+            check(
+                &[(MSG_TTL, value)],
+                Ok(PublishOptions {
+                    ttl,
+                    ..PublishOptions::default()
+                }),
+            );
+        }
+    }
+
+    #[test]
+    fn an_expected_stream_is_compared_as_text() {
+        let orders = StreamName::parse("ORDERS").unwrap();
+        let allows = |headers: &[(&str, &str)]| {
+            PublishOptions::from_pairs(headers.iter().copied())
+                .unwrap()
+                .allows_stream(&orders)
+        };
+        assert!(allows(&[]));
+        assert!(allows(&[(EXPECTED_STREAM, "ORDERS")]));
+        assert!(!allows(&[(EXPECTED_STREAM, "orders")]));
+        assert!(!allows(&[(EXPECTED_STREAM, "not a.name")]));
+    }
+}

@@ -152,3 +152,80 @@ impl fmt::Display for Status {
 
 /// What every header block begins with.
 const HEADER_VERSION: &str = "NATS/1.0";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(status: Status, line: &str) {
+        assert_eq!(status.to_string(), line);
+        assert_eq!(Status::parse(line), Some(status));
+    }
+
+    #[test]
+    fn status_lines_are_those_that_clients_compare_with() {
+        check(Status::IDLE_HEARTBEAT, "NATS/1.0 100 Idle Heartbeat");
+        check(Status::FLOW_CONTROL, "NATS/1.0 100 FlowControl Request");
+        check(Status::END_OF_BATCH, "NATS/1.0 204 EOB");
+        check(Status::NO_MESSAGES, "NATS/1.0 404 No Messages");
+        check(Status::MESSAGE_NOT_FOUND, "NATS/1.0 404 Message Not Found");
+        check(Status::REQUEST_TIMEOUT, "NATS/1.0 408 Request Timeout");
+        check(Status::BATCH_COMPLETED, "NATS/1.0 409 Batch Completed");
+        check(Status::CONSUMER_DELETED, "NATS/1.0 409 Consumer Deleted");
+        check(
+            Status::CONSUMER_IS_PUSH_BASED,
+            "NATS/1.0 409 Consumer is push based",
+        );
+        check(
+            Status::EXCEEDED_MAX_WAITING,
+            "NATS/1.0 409 Exceeded MaxWaiting",
+        );
+        check(Status::LEADERSHIP_CHANGE, "NATS/1.0 409 Leadership Change");
+        check(
+            Status::MESSAGE_SIZE_EXCEEDS_MAX_BYTES,
+            "NATS/1.0 409 Message Size Exceeds MaxBytes",
+        );
+        check(Status::SERVER_SHUTDOWN, "NATS/1.0 409 Server Shutdown");
+        check(Status::NO_RESPONDERS, "NATS/1.0 503");
+        check(
+            Status::exceeded_max_request_batch(5),
+            "NATS/1.0 409 Exceeded MaxRequestBatch of 5",
+        );
+        check(
+            Status::exceeded_max_request_expires(std::time::Duration::from_secs(90)),
+            "NATS/1.0 409 Exceeded MaxRequestExpires of 1m30s",
+        );
+        check(
+            Status::exceeded_max_request_max_bytes(5),
+            "NATS/1.0 409 Exceeded MaxRequestMaxBytes of 5",
+        );
+    }
+
+    #[test]
+    fn a_status_ends_a_pull_request_with_what_it_left_over() {
+        assert_eq!(
+            Status::REQUEST_TIMEOUT.header_block_with_pending(3, 0),
+            b"NATS/1.0 408 Request Timeout\r\nNats-Pending-Messages: 3\r\nNats-Pending-Bytes: 0\r\n\r\n"
+        );
+        assert_eq!(
+            Status::NO_RESPONDERS.header_block(&[]),
+            b"NATS/1.0 503\r\n\r\n"
+        );
+    }
+
+    #[test]
+    fn a_reason_can_not_break_out_of_the_status_line() {
+        let status = Status::bad_pull_request("a\r\nNats-Msg-Id: b");
+        assert_eq!(
+            status.to_string(),
+            "NATS/1.0 400 Bad Request - a  Nats-Msg-Id: b"
+        );
+    }
+
+    #[test]
+    fn a_header_block_without_a_status_has_none() {
+        for line in ["NATS/1.0", "NATS/1.0 ", "HTTP/1.1 200 OK", "", "NATS/1.0 x"] {
+            assert_eq!(Status::parse(line), None, "{line}");
+        }
+    }
+}
