@@ -50,6 +50,9 @@ pub enum Outcome<T> {
     Refused {
         /// Why.
         error: ApiError,
+        /// An empty page, in responses that always tell one.
+        #[serde(flatten)]
+        page: Option<Page>,
     },
     /// The request was done.
     Done(T),
@@ -62,6 +65,7 @@ impl<T: Serialize> Response<T> {
             Ok(answer) => Outcome::Done(answer),
             Err(error) => Outcome::Refused {
                 error: ApiError::from(error),
+                page: PAGED_RESPONSES.contains(&response_type).then(Page::default),
             },
         };
         Self {
@@ -119,6 +123,15 @@ impl fmt::Display for ResponseError {
 }
 
 impl std::error::Error for ResponseError {}
+
+/// Responses that tell a page even when they refuse; clients that check against nats-server's JSON schemas insist on it.
+const PAGED_RESPONSES: [&str; 5] = [
+    "io.nats.jetstream.api.v1.consumer_list_response",
+    "io.nats.jetstream.api.v1.consumer_names_response",
+    "io.nats.jetstream.api.v1.stream_info_response",
+    "io.nats.jetstream.api.v1.stream_list_response",
+    "io.nats.jetstream.api.v1.stream_names_response",
+];
 
 /// A refusal as a response body.
 pub fn encode_error(response_type: &str, error: JetStreamError) -> Vec<u8> {

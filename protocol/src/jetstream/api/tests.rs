@@ -44,15 +44,40 @@ fn members(value: &Value) -> Vec<&str> {
 #[test]
 fn a_refusal_has_a_type_and_an_error() {
     let body = encode_error(
-        "io.nats.jetstream.api.v1.stream_info_response",
+        "io.nats.jetstream.api.v1.stream_delete_response",
         JetStreamError::StreamNotFound,
     );
     assert_eq!(
         String::from_utf8(body.clone()).unwrap(),
-        r#"{"type":"io.nats.jetstream.api.v1.stream_info_response","error":{"code":404,"err_code":10059,"description":"stream not found"}}"#
+        r#"{"type":"io.nats.jetstream.api.v1.stream_delete_response","error":{"code":404,"err_code":10059,"description":"stream not found"}}"#
     );
     let refused = ResponseError::Refused(ApiError::from(JetStreamError::StreamNotFound));
     assert_eq!(decode_response::<StreamInfo>(&body), Err(refused));
+}
+
+#[test]
+fn a_refused_list_still_tells_a_page() {
+    let refused = |kind: EndpointKind| {
+        let body = encode_error(kind.response_type().unwrap(), JetStreamError::PeerAway);
+        serde_json::from_slice::<Value>(&body).unwrap()
+    };
+    for kind in [
+        EndpointKind::ConsumerList,
+        EndpointKind::ConsumerNames,
+        EndpointKind::StreamInfo,
+        EndpointKind::StreamList,
+        EndpointKind::StreamNames,
+    ] {
+        assert_eq!(
+            members(&refused(kind)),
+            ["error", "limit", "offset", "total", "type"],
+            "{kind:?}"
+        );
+    }
+    assert_eq!(
+        members(&refused(EndpointKind::StreamCreate)),
+        ["error", "type"]
+    );
 }
 
 #[test]
