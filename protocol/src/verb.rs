@@ -41,11 +41,8 @@ pub const VERB_MESSAGES_MAX: u32 = 10_000;
 /// The longest that POP waits.
 pub const WAIT_MAX: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The longest delay that PUSH and NACK take.
-pub const DELAY_MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
-
-/// The longest `key=` and `id=` of PUSH, in bytes.
-pub const PUSH_WORD_LEN_MAX: usize = 256;
+/// The longest `id=` of PUSH, in bytes.
+pub const PUSH_ID_LEN_MAX: usize = 256;
 
 /// One verb with its arguments.
 #[derive(Clone, Debug, PartialEq)]
@@ -113,7 +110,8 @@ pub enum Verb {
     Nack {
         /// What POP gave.
         lease: Lease,
-        /// When the message may be delivered again, up to [`DELAY_MAX`] from now; `None` is at once.
+        /// When the message may be delivered again, up to [`MAX_DELAY`](crate::jetstream::publish::MAX_DELAY) from now;
+        /// `None` is at once.
         delay: Option<Duration>,
     },
     /// `EXTEND <lease> [for=]`
@@ -188,13 +186,14 @@ pub enum Verb {
 /// The options of PUSH; `None` is not said.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PushOptions {
-    /// When the message may be delivered first, up to [`DELAY_MAX`] from now.
+    /// When the message may be delivered first, up to [`MAX_DELAY`](crate::jetstream::publish::MAX_DELAY) from now.
     pub delay: Option<Duration>,
-    /// Higher goes first.
+    /// Higher goes first, 0 to [`MAX_PRIORITY`](crate::jetstream::publish::MAX_PRIORITY); `None` is 0.
     pub priority: Option<u8>,
-    /// Messages of one key are delivered one after the other; 1 to [`PUSH_WORD_LEN_MAX`] bytes.
+    /// Messages of one key are delivered one after the other; 1 to
+    /// [`MAX_KEY_LEN`](crate::jetstream::publish::MAX_KEY_LEN) bytes.
     pub key: Option<String>,
-    /// A second push of this id within the queue's window is a duplicate; 1 to [`PUSH_WORD_LEN_MAX`] bytes.
+    /// A second push of this id within the queue's window is a duplicate; 1 to [`PUSH_ID_LEN_MAX`] bytes.
     pub id: Option<String>,
 }
 

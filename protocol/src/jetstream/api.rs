@@ -28,8 +28,9 @@ pub const LIST_PAGE_LIMIT: usize = 256;
 /// The most subjects told in one stream info response (nats-server `JSMaxSubjectDetails`).
 pub const SUBJECT_DETAILS_LIMIT: usize = 100_000;
 
-/// The API level of nats-server 2.15, told as `api.level` and in INFO as `api_lvl`.
-pub const API_LEVEL: u32 = 5;
+/// The JetStream API level, told as `api.level` and in INFO as `api_lvl`: 0, the base API without any of the features
+/// that a numbered level stands for (nats-server 2.15 tells 5).
+pub const API_LEVEL: u32 = 0;
 
 /// A response body: the answer, or why it was refused, under its `type`.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -10,13 +10,14 @@ use super::error::quoted;
 use super::table::{Found, Kind, VerbHelp, find};
 use super::words::Words;
 use super::{
-    BadStart, Credentials, DELAY_MAX, POP_MESSAGES_DEFAULT, PUSH_WORD_LEN_MAX, PushOptions,
-    StartFrom, VERB_MESSAGES_MAX, VIEW_MESSAGES_DEFAULT, Verb, VerbError, WAIT_MAX,
+    BadStart, Credentials, POP_MESSAGES_DEFAULT, PUSH_ID_LEN_MAX, PushOptions, StartFrom,
+    VERB_MESSAGES_MAX, VIEW_MESSAGES_DEFAULT, Verb, VerbError, WAIT_MAX,
 };
 use crate::convention::edit_distance::nearest;
 use crate::convention::lease::Lease;
 use crate::convention::queue::{MAX_LEASE, MIN_LEASE, QueueOptions};
 use crate::convention::topic::TopicOptions;
+use crate::jetstream::publish::{MAX_DELAY, MAX_KEY_LEN, MAX_PRIORITY};
 use crate::name::{QueueName, SubscriptionName, TopicName};
 use crate::time::{format_duration, parse_duration};
 
@@ -119,10 +120,10 @@ fn read_text(line: &str) -> VerbLine {
 fn into_queue(name: &str, options: &Options<'_>) -> Result<Addressed, VerbError> {
     let queue = QueueName::parse(name).map_err(VerbError::BadName)?;
     let options = PushOptions {
-        delay: options.duration("delay", Duration::ZERO..=DELAY_MAX)?,
-        priority: options.number("priority", 0..=u8::MAX)?,
-        key: options.word("key")?,
-        id: options.word("id")?,
+        delay: options.duration("delay", Duration::ZERO..=MAX_DELAY)?,
+        priority: options.number("priority", 0..=MAX_PRIORITY)?,
+        key: options.word("key", MAX_KEY_LEN)?,
+        id: options.word("id", PUSH_ID_LEN_MAX)?,
     };
     Ok(Addressed::Queue(queue, options))
 }
@@ -186,7 +187,7 @@ fn nack(mut arguments: Arguments<'_>) -> Result<Verb, VerbError> {
     let lease = arguments.lease()?;
     let delay = arguments
         .options()?
-        .duration("delay", Duration::ZERO..=DELAY_MAX)?;
+        .duration("delay", Duration::ZERO..=MAX_DELAY)?;
     Ok(Verb::Nack { lease, delay })
 }
 
@@ -471,14 +472,11 @@ impl<'a> Options<'a> {
         }
     }
 
-    fn word(&self, option: &'static str) -> Result<Option<String>, VerbError> {
+    fn word(&self, option: &'static str, max_len: usize) -> Result<Option<String>, VerbError> {
         match self.get(option) {
             None => Ok(None),
-            Some(value) if value.is_empty() || value.len() > PUSH_WORD_LEN_MAX => {
-                Err(VerbError::BadWord {
-                    option,
-                    max_len: PUSH_WORD_LEN_MAX,
-                })
+            Some(value) if value.is_empty() || value.len() > max_len => {
+                Err(VerbError::BadWord { option, max_len })
             }
             Some(value) => Ok(Some(value.to_owned())),
         }

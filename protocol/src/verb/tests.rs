@@ -193,12 +193,12 @@ fn push_takes_known_options_and_then_text() {
     );
     let all = PushOptions {
         delay: Some(seconds(90)),
-        priority: Some(255),
+        priority: Some(9),
         key: Some("k=1".to_owned()),
         id: Some("i".to_owned()),
     };
     check(
-        "PUSH jobs id=i key=k=1 priority=255 delay=1m30s x delay=y",
+        "PUSH jobs id=i key=k=1 priority=9 delay=1m30s x delay=y",
         push(all, "x delay=y"),
     );
 }
@@ -522,8 +522,8 @@ fn a_bad_value_is_answered_with_what_the_option_takes() {
         "bad max=: \"10001\" is not a whole number from 1 to 10000",
     );
     check_err(
-        "PUSH jobs priority=256 x",
-        "bad priority=: \"256\" is not a whole number from 0 to 255",
+        "PUSH jobs priority=10 x",
+        "bad priority=: \"10\" is not a whole number from 0 to 9",
     );
     check_err("POP jobs wait=25h", "bad wait=: write 0s to 1d");
     check_err("POP jobs lease=0s", "bad lease=: write 100ms to 365d");
@@ -541,7 +541,11 @@ fn a_bad_value_is_answered_with_what_the_option_takes() {
     );
     check_err(
         "PUSH jobs key= x",
-        "bad key=: write 1 to 256 bytes, no blanks",
+        "bad key=: write 1 to 128 bytes, no blanks",
+    );
+    check_err(
+        format!("PUSH jobs key={} x", "k".repeat(129)),
+        "bad key=: write 1 to 128 bytes, no blanks",
     );
     check_err(
         format!("PUSH jobs id={} x", "i".repeat(257)),

@@ -211,7 +211,7 @@ fn account_info_has_every_member_that_clients_require() {
                 "max_memory": -1, "max_storage": -1, "max_streams": -1, "max_consumers": -1, "max_ack_pending": -1,
                 "memory_max_stream_bytes": -1, "storage_max_stream_bytes": -1, "max_bytes_required": false
             },
-            "api": {"level": 5, "total": 0, "errors": 0}
+            "api": {"level": 0, "total": 0, "errors": 0}
         })
     );
 }
