@@ -319,7 +319,11 @@ impl Frame {
                 out.u16(shard.0);
                 message.write(out);
             }
-            Self::Interest { wanted, subject, queue } => {
+            Self::Interest {
+                wanted,
+                subject,
+                queue,
+            } => {
                 out.u8(INTEREST);
                 out.u8(u8::from(*wanted));
                 out.bytes(subject);
@@ -355,7 +359,12 @@ impl Frame {
                 lane: match reader.u8("lane")? {
                     0 => Lane::Replication,
                     1 => Lane::Client,
-                    value => return Err(DecodeError::Unknown { what: "lane", value: value.into() }),
+                    value => {
+                        return Err(DecodeError::Unknown {
+                            what: "lane",
+                            value: value.into(),
+                        });
+                    }
                 },
                 member: reader.text("member name", NAME_LEN_MAX, MemberName::parse)?,
                 store: StoreId(reader.id("store")?),
@@ -380,13 +389,22 @@ impl Frame {
                 let queues = (0..count)
                     .map(|_| reader.bytes("queue group", SUBJECT_LEN_MAX))
                     .collect::<Result<_, _>>()?;
-                Self::Routed(Routed { plain, queues, message: Message::read(&mut reader)? })
+                Self::Routed(Routed {
+                    plain,
+                    queues,
+                    message: Message::read(&mut reader)?,
+                })
             }
             WORK => Self::Work {
                 shard: ShardId(reader.u16("shard")?),
                 work: Work::read(&mut reader)?,
             },
-            value => return Err(DecodeError::Unknown { what: "frame tag", value: value.into() }),
+            value => {
+                return Err(DecodeError::Unknown {
+                    what: "frame tag",
+                    value: value.into(),
+                });
+            }
         };
         reader.end()?;
         Ok(frame)
@@ -396,7 +414,12 @@ impl Frame {
 impl ShardMessage {
     fn write(&self, out: &mut Writer) {
         match self {
-            Self::Status { epochs, end, chain, contiguous_from } => {
+            Self::Status {
+                epochs,
+                end,
+                chain,
+                contiguous_from,
+            } => {
                 out.u8(STATUS);
                 let newest = epochs.len().saturating_sub(EPOCH_TABLE_LEN_MAX);
                 let epochs = epochs.get(newest..).unwrap_or_default();
@@ -424,14 +447,23 @@ impl ShardMessage {
                 out.u8(COMMIT);
                 out.u64(committed.0);
             }
-            Self::Progress { durable, applied, full } => {
+            Self::Progress {
+                durable,
+                applied,
+                full,
+            } => {
                 out.u8(PROGRESS);
                 out.u64(durable.0);
                 out.u64(applied.0);
                 out.u8(u8::from(*full));
             }
             Self::CopyRequest => out.u8(COPY_REQUEST),
-            Self::CopyBegin { position, epoch, chain, snapshot_len } => {
+            Self::CopyBegin {
+                position,
+                epoch,
+                chain,
+                snapshot_len,
+            } => {
                 out.u8(COPY_BEGIN);
                 out.u64(position.0);
                 out.u64(epoch.term);
@@ -481,14 +513,17 @@ impl ShardMessage {
                     contiguous_from: read_position(reader)?,
                 }
             }
-            TRUNCATE => {
-                Self::Truncate { to: read_position(reader)?, chain: reader.u32("chain")? }
-            }
+            TRUNCATE => Self::Truncate {
+                to: read_position(reader)?,
+                chain: reader.u32("chain")?,
+            },
             APPEND => Self::Append {
                 committed: read_position(reader)?,
                 records: read_records(reader)?,
             },
-            COMMIT => Self::Commit { committed: read_position(reader)? },
+            COMMIT => Self::Commit {
+                committed: read_position(reader)?,
+            },
             PROGRESS => Self::Progress {
                 durable: read_position(reader)?,
                 applied: read_position(reader)?,
@@ -497,15 +532,22 @@ impl ShardMessage {
             COPY_REQUEST => Self::CopyRequest,
             COPY_BEGIN => Self::CopyBegin {
                 position: read_position(reader)?,
-                epoch: Epoch { term: reader.u64("epoch")?, sub: reader.u32("sub-epoch")? },
+                epoch: Epoch {
+                    term: reader.u64("epoch")?,
+                    sub: reader.u32("sub-epoch")?,
+                },
                 chain: reader.u32("chain")?,
                 snapshot_len: reader.u64("snapshot length")?,
             },
             COPY_STATE => Self::CopyState(reader.bytes("snapshot chunk", CHUNK_LEN_MAX)?),
             COPY_RECORDS => Self::CopyRecords(read_records(reader)?),
-            COPY_END => Self::CopyEnd { count: reader.u64("record count")? },
+            COPY_END => Self::CopyEnd {
+                count: reader.u64("record count")?,
+            },
             COPY_MORE => Self::CopyMore,
-            COPY_DONE => Self::CopyDone { position: read_position(reader)? },
+            COPY_DONE => Self::CopyDone {
+                position: read_position(reader)?,
+            },
             value => {
                 return Err(DecodeError::Unknown {
                     what: "shard message tag",
@@ -549,7 +591,13 @@ impl Work {
                 out.u8(WORK_ACK);
                 message.write(out);
             }
-            Self::Order(Order::CreateStream { stream, name, config, created, request }) => {
+            Self::Order(Order::CreateStream {
+                stream,
+                name,
+                config,
+                created,
+                request,
+            }) => {
                 out.u8(ORDER_CREATE);
                 out.u64(stream.0);
                 out.bytes(name.as_str().as_bytes());
@@ -599,7 +647,9 @@ impl Work {
                 stream: StreamId(reader.u64("stream number")?),
                 request: Message::read(reader)?,
             }),
-            ORDER_LIST => Self::Order(Order::ListStreams { ask: reader.u64("ask")? }),
+            ORDER_LIST => Self::Order(Order::ListStreams {
+                ask: reader.u64("ask")?,
+            }),
             REPORT_DELETED => Self::Report(Report::StreamDeleted {
                 stream: StreamId(reader.u64("stream number")?),
                 request: Message::read(reader)?,
@@ -613,7 +663,12 @@ impl Work {
                     .collect::<Result<_, _>>()?;
                 Self::Report(Report::Streams { ask, shard, infos })
             }
-            value => return Err(DecodeError::Unknown { what: "work tag", value: value.into() }),
+            value => {
+                return Err(DecodeError::Unknown {
+                    what: "work tag",
+                    value: value.into(),
+                });
+            }
         })
     }
 }
@@ -626,7 +681,10 @@ fn read_flag(reader: &mut Reader, what: &'static str) -> Result<bool, DecodeErro
     match reader.u8(what)? {
         0 => Ok(false),
         1 => Ok(true),
-        value => Err(DecodeError::Unknown { what, value: value.into() }),
+        value => Err(DecodeError::Unknown {
+            what,
+            value: value.into(),
+        }),
     }
 }
 

@@ -193,7 +193,13 @@ impl Mutation {
                 out.u8(EPOCH_START);
                 out.bytes(leader.as_str().as_bytes());
             }
-            Self::Assign { stream, name, shard, config, created } => {
+            Self::Assign {
+                stream,
+                name,
+                shard,
+                config,
+                created,
+            } => {
                 out.u8(ASSIGN);
                 out.u64(stream.0);
                 out.bytes(name.as_str().as_bytes());
@@ -205,7 +211,12 @@ impl Mutation {
                 out.u8(UNASSIGN);
                 out.u64(stream.0);
             }
-            Self::StreamCreate { stream, name, config, created } => {
+            Self::StreamCreate {
+                stream,
+                name,
+                config,
+                created,
+            } => {
                 out.u8(STREAM_CREATE);
                 out.u64(stream.0);
                 out.bytes(name.as_str().as_bytes());
@@ -227,7 +238,13 @@ impl Mutation {
                 out.u64(stream.0);
                 write_sequences(&mut out, sequences);
             }
-            Self::ConsumerCreate { stream, consumer, config, created, start } => {
+            Self::ConsumerCreate {
+                stream,
+                consumer,
+                config,
+                created,
+                start,
+            } => {
                 out.u8(CONSUMER_CREATE);
                 out.u64(stream.0);
                 out.bytes(consumer.as_str().as_bytes());
@@ -240,7 +257,12 @@ impl Mutation {
                 out.u64(stream.0);
                 out.bytes(consumer.as_str().as_bytes());
             }
-            Self::Delivered { stream, consumer, at, deliveries } => {
+            Self::Delivered {
+                stream,
+                consumer,
+                at,
+                deliveries,
+            } => {
                 out.u8(DELIVERED);
                 out.u64(stream.0);
                 out.bytes(consumer.as_str().as_bytes());
@@ -252,7 +274,11 @@ impl Mutation {
                     out.u32(delivery.count);
                 }
             }
-            Self::Acked { stream, consumer, sequences } => {
+            Self::Acked {
+                stream,
+                consumer,
+                sequences,
+            } => {
                 out.u8(ACKED);
                 out.u64(stream.0);
                 out.bytes(consumer.as_str().as_bytes());
@@ -279,14 +305,18 @@ impl Mutation {
                 config: reader.bytes("stream configuration", CONFIG_LEN_MAX)?,
                 created: read_time(&mut reader)?,
             },
-            UNASSIGN => Self::Unassign { stream: read_stream(&mut reader)? },
+            UNASSIGN => Self::Unassign {
+                stream: read_stream(&mut reader)?,
+            },
             STREAM_CREATE => Self::StreamCreate {
                 stream: read_stream(&mut reader)?,
                 name: read_stream_name(&mut reader)?,
                 config: reader.bytes("stream configuration", CONFIG_LEN_MAX)?,
                 created: read_time(&mut reader)?,
             },
-            STREAM_DELETE => Self::StreamDelete { stream: read_stream(&mut reader)? },
+            STREAM_DELETE => Self::StreamDelete {
+                stream: read_stream(&mut reader)?,
+            },
             PUBLISH => Self::Publish(Publish::read(&mut reader)?),
             TRIM => Self::Trim {
                 stream: read_stream(&mut reader)?,
@@ -319,7 +349,10 @@ impl Mutation {
                 sequences: read_sequences(&mut reader)?,
             },
             value => {
-                return Err(DecodeError::Unknown { what: "mutation tag", value: value.into() });
+                return Err(DecodeError::Unknown {
+                    what: "mutation tag",
+                    value: value.into(),
+                });
             }
         };
         reader.end()?;

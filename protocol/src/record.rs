@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::identity::{Epoch, Position};
-use crate::mutation::{Mutation, CONFIG_LEN_MAX, MESSAGE_LEN_MAX};
+use crate::mutation::{CONFIG_LEN_MAX, MESSAGE_LEN_MAX, Mutation};
 use crate::wire::{DecodeError, Reader, Writer};
 
 /// Longest record body, in bytes: a message of the highest size, with room for its fields.
@@ -36,7 +36,14 @@ impl Record {
     pub fn new(position: Position, epoch: Epoch, previous_chain: u32, mutation: &Mutation) -> Self {
         let (group, key) = mutation.group_and_key();
         let body = mutation.encode();
-        let mut record = Self { position, epoch, chain: 0, group, key, body };
+        let mut record = Self {
+            position,
+            epoch,
+            chain: 0,
+            group,
+            key,
+            body,
+        };
         record.chain = record.chain_after(previous_chain);
         record
     }
@@ -45,12 +52,11 @@ impl Record {
     #[must_use]
     pub fn chain_after(&self, previous_chain: u32) -> u32 {
         let mut fields = [0; 36];
-        for (slot, value) in fields.chunks_exact_mut(8).zip([
-            self.position.0,
-            self.epoch.term,
-            self.group,
-            self.key,
-        ]) {
+        for (slot, value) in
+            fields
+                .chunks_exact_mut(8)
+                .zip([self.position.0, self.epoch.term, self.group, self.key])
+        {
             slot.copy_from_slice(&value.to_le_bytes());
         }
         if let Some(slot) = fields.last_chunk_mut::<4>() {
@@ -83,7 +89,10 @@ impl Record {
     pub fn read(reader: &mut Reader) -> Result<Self, DecodeError> {
         Ok(Self {
             position: Position(reader.u64("position")?),
-            epoch: Epoch { term: reader.u64("epoch")?, sub: reader.u32("sub-epoch")? },
+            epoch: Epoch {
+                term: reader.u64("epoch")?,
+                sub: reader.u32("sub-epoch")?,
+            },
             chain: reader.u32("chain")?,
             group: reader.u64("group")?,
             key: reader.u64("key")?,

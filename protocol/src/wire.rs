@@ -81,7 +81,9 @@ impl Reader {
     /// # Errors
     /// [`DecodeError::Short`] at the end.
     pub fn u8(&mut self, what: &'static str) -> Result<u8, DecodeError> {
-        self.bytes.try_get_u8().map_err(|_| DecodeError::Short { what })
+        self.bytes
+            .try_get_u8()
+            .map_err(|_| DecodeError::Short { what })
     }
 
     /// Two bytes.
@@ -89,7 +91,9 @@ impl Reader {
     /// # Errors
     /// [`DecodeError::Short`] at the end.
     pub fn u16(&mut self, what: &'static str) -> Result<u16, DecodeError> {
-        self.bytes.try_get_u16_le().map_err(|_| DecodeError::Short { what })
+        self.bytes
+            .try_get_u16_le()
+            .map_err(|_| DecodeError::Short { what })
     }
 
     /// Four bytes.
@@ -97,7 +101,9 @@ impl Reader {
     /// # Errors
     /// [`DecodeError::Short`] at the end.
     pub fn u32(&mut self, what: &'static str) -> Result<u32, DecodeError> {
-        self.bytes.try_get_u32_le().map_err(|_| DecodeError::Short { what })
+        self.bytes
+            .try_get_u32_le()
+            .map_err(|_| DecodeError::Short { what })
     }
 
     /// Eight bytes.
@@ -105,7 +111,9 @@ impl Reader {
     /// # Errors
     /// [`DecodeError::Short`] at the end.
     pub fn u64(&mut self, what: &'static str) -> Result<u64, DecodeError> {
-        self.bytes.try_get_u64_le().map_err(|_| DecodeError::Short { what })
+        self.bytes
+            .try_get_u64_le()
+            .map_err(|_| DecodeError::Short { what })
     }
 
     /// `len` bytes.
@@ -125,7 +133,10 @@ impl Reader {
     /// [`DecodeError::Short`] at the end.
     pub fn id(&mut self, what: &'static str) -> Result<[u8; 16], DecodeError> {
         let bytes = self.take(what, 16)?;
-        bytes.as_ref().try_into().map_err(|_| DecodeError::Short { what })
+        bytes
+            .as_ref()
+            .try_into()
+            .map_err(|_| DecodeError::Short { what })
     }
 
     /// A four-byte length and that many bytes.
@@ -186,7 +197,9 @@ impl Writer {
     /// An empty buffer with room for `capacity` bytes.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Self { out: Vec::with_capacity(capacity) }
+        Self {
+            out: Vec::with_capacity(capacity),
+        }
     }
 
     /// One byte.
@@ -264,7 +277,10 @@ mod tests {
         assert_eq!(reader.u16("b"), Ok(2));
         assert_eq!(reader.u32("c"), Ok(3));
         assert_eq!(reader.u64("d"), Ok(4));
-        assert_eq!(reader.text("e", 4, |t| Ok::<_, ()>(t.to_owned())), Ok("five".to_owned()));
+        assert_eq!(
+            reader.text("e", 4, |t| Ok::<_, ()>(t.to_owned())),
+            Ok("five".to_owned())
+        );
         assert_eq!(reader.end(), Ok(()));
     }
 
@@ -273,7 +289,14 @@ mod tests {
         let mut writer = Writer::default();
         writer.bytes(b"12345");
         let mut reader = Reader::new(writer.finish());
-        assert_eq!(reader.bytes("x", 4), Err(DecodeError::TooLong { what: "x", len: 5, max: 4 }));
+        assert_eq!(
+            reader.bytes("x", 4),
+            Err(DecodeError::TooLong {
+                what: "x",
+                len: 5,
+                max: 4
+            })
+        );
     }
 
     #[test]
