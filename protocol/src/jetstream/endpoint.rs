@@ -532,4 +532,15 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn the_documentation_names_every_endpoint() {
+        let documentation = include_str!("../../../docs/jetstream.md");
+        for kind in EndpointKind::ALL {
+            assert!(
+                documentation.contains(&format!("| `{}", kind.words())),
+                "{kind:?}"
+            );
+        }
+    }
 }

@@ -567,6 +567,26 @@ mod tests {
     }
 
     #[test]
+    fn a_config_of_async_nats_is_read() {
+        let body = r#"{"name":"ORDERS","max_bytes":0,"max_msgs":0,"max_msgs_per_subject":0,"discard":"old","subjects":["orders.>"],"retention":"limits","max_consumers":0,"max_age":0,"storage":"file","num_replicas":0,"consumer_limits":null}"#;
+        let asked: StreamConfig = json::decode(body.as_bytes()).unwrap();
+        let wanted = StreamConfig {
+            subjects: vec!["orders.>".to_owned()],
+            ..orders()
+        };
+        assert_eq!(asked.with_defaults(), wanted.with_defaults());
+    }
+
+    #[test]
+    fn a_config_of_nats_py_is_read() {
+        let body = r#"{"name": "KV_x", "subjects": ["$KV.x.>"], "discard": "new", "discard_new_per_subject": false, "max_msgs_per_subject": 1, "max_msg_size": -1, "no_ack": false, "duplicate_window": 0, "placement": {"cluster": "c"}, "sealed": false, "deny_delete": true, "deny_purge": false, "allow_rollup_hdrs": true, "allow_direct": true, "max_age": 0}"#;
+        let config: StreamConfig = json::decode(body.as_bytes()).unwrap();
+        assert_eq!(config.discard, DiscardPolicy::New);
+        assert_eq!((config.max_msgs, config.max_msgs_per_subject), (-1, 1));
+        assert!(config.deny_delete && config.allow_rollup_hdrs && config.allow_direct);
+    }
+
+    #[test]
     fn a_config_with_every_member_is_echoed_as_it_came() {
         let sent = serde_json::json!({
             "name": "ORDERS", "description": "all", "subjects": ["a", "b.*"], "retention": "workqueue",

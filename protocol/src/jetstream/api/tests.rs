@@ -254,28 +254,35 @@ fn a_stream_request_may_be_pedantic() {
     );
 }
 
-/// What async-nats, nats.go, nats.js and nats-py send to create a durable pull consumer.
+/// What async-nats 0.51, nats.go 1.53 and nats-py 2.16 send.
 #[test]
 fn consumer_requests_of_stock_clients_are_read() {
-    for (body, action) in [
-        (
-            r#"{"stream_name":"ORDERS","config":{"durable_name":"workers","name":"workers","deliver_policy":"all","ack_policy":"explicit","replay_policy":"instant","num_replicas":0},"action":""}"#,
-            ConsumerAction::CreateOrUpdate,
-        ),
-        (
-            r#"{"stream_name":"ORDERS","config":{"durable_name":"workers","ack_policy":"explicit","deliver_policy":"all","replay_policy":"instant","ack_wait":30000000000,"max_deliver":-1,"num_replicas":0,"metadata":{}},"action":"create"}"#,
-            ConsumerAction::Create,
-        ),
-        (
-            r#"{"stream_name":"ORDERS","config":{"durable_name":"workers","ack_policy":"explicit","deliver_policy":"all","replay_policy":"instant","max_ack_pending":1000,"flow_control":null,"num_replicas":null}}"#,
-            ConsumerAction::CreateOrUpdate,
-        ),
-    ] {
+    let check = |body: &str, action: ConsumerAction, name: Option<ConsumerName>| {
         let request: ConsumerCreateRequest = json::decode(body.as_bytes()).unwrap();
         assert_eq!(request.stream_name, orders());
         assert_eq!(request.action, action);
-        assert_eq!(request.config.durable_name, Some(workers()));
-    }
+        assert_eq!(request.config.durable_name, name);
+    };
+    check(
+        r#"{"action":"","config":{"ack_policy":"explicit","deliver_policy":"all","durable_name":"workers","replay_policy":"instant"},"stream_name":"ORDERS"}"#,
+        ConsumerAction::CreateOrUpdate,
+        Some(workers()),
+    );
+    check(
+        r#"{"config":{"ack_policy":"explicit","deliver_policy":"by_start_sequence","deliver_subject":"x","opt_start_seq":5,"replay_policy":"instant"},"stream_name":"ORDERS"}"#,
+        ConsumerAction::CreateOrUpdate,
+        None,
+    );
+    check(
+        r#"{"stream_name":"ORDERS","config":{"durable_name":"workers","name":"workers","deliver_policy":"all","ack_policy":"explicit","replay_policy":"instant","num_replicas":0},"action":"create"}"#,
+        ConsumerAction::Create,
+        Some(workers()),
+    );
+    check(
+        r#"{"stream_name": "ORDERS", "config": {"durable_name": "workers", "deliver_policy": "all", "ack_policy": "explicit", "replay_policy": "instant", "ack_wait": 0, "idle_heartbeat": 0, "inactive_threshold": 0}}"#,
+        ConsumerAction::CreateOrUpdate,
+        Some(workers()),
+    );
 }
 
 fn next(body: &str) -> Result<NextRequest, Status> {
