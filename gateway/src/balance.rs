@@ -82,6 +82,25 @@ impl Brokers {
         Err(NoBroker)
     }
 
+    /// Asks every broker for its greeting, all at the same time: those that gave none, each with the reason.
+    pub(crate) async fn silent(&self) -> Vec<(String, io::Error)> {
+        let asked = self.list.iter().map(|broker| async move {
+            let answer = broker.greet().await;
+            broker.remember(answer.is_err().then(Instant::now));
+            answer.err().map(|error| (broker.address.clone(), error))
+        });
+        futures_util::future::join_all(asked)
+            .await
+            .into_iter()
+            .flatten()
+            .collect()
+    }
+
+    /// Whether no broker at all answers, asked now.
+    pub(crate) async fn all_silent(&self) -> bool {
+        self.silent().await.len() == self.list.len()
+    }
+
     /// Every broker once: round robin, those that failed a moment ago last.
     fn in_turn(&self, now: Instant) -> Vec<&Broker> {
         let start = self.next.fetch_add(1, Ordering::Relaxed) % self.list.len().max(1);

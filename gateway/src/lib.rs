@@ -8,12 +8,13 @@
 //! - [`Gateway::start`] binds both doors and serves them until [`Gateway::shutdown`].
 //!
 //! One NATS connection: `relay` accepts it, `balance` finds a broker that greets, `relay` carries bytes both ways.
-//! One HTTP request: `http` routes it, reads its names and options into the protocol's types, asks the SDK's client that
-//! `bus` keeps connected, and writes the answer or a problem (RFC 9457).
+//! One HTTP request: `http::serve` takes the connection, `http` routes the request, its resource's file reads names and
+//! options into the protocol's types and asks the SDK; the answer, or a problem (RFC 9457), goes back.
 
 mod balance;
 mod config;
 mod gateway;
+mod listen;
 mod relay;
 
 pub use config::{BrokerAddressError, Config, Limits};
