@@ -27,3 +27,4 @@ pub mod session;
 pub mod shard;
 pub mod streams;
 pub mod subject_tree;
+pub mod verbs;
