@@ -18,10 +18,9 @@ use crate::inbox::new_inbox;
 use crate::lock::lock;
 use crate::message::Message;
 use crate::options::ConnectOptions;
-use crate::outgoing::{Frame, Interest, Outgoing, ServerLimits};
+use crate::outgoing::{Frame, Interest, Lives, Outgoing, ServerLimits};
 use crate::pending::{Pending, RemoveOnDrop, Unanswered, Waiter};
 use crate::publisher::{PubAckFuture, Publisher, STREAM_PUBLISH_WINDOW};
-use crate::replies::Replies;
 use crate::status::{Event, Status};
 use crate::subject::AsSubject;
 use crate::subscriber::Subscriber;
@@ -337,7 +336,7 @@ impl Client {
         let now = Instant::now();
         let deadline = now + timeout;
         let (answer, answered) = oneshot::channel();
-        let waiter = Waiter::One {
+        let waiter = Waiter {
             answer,
             deadline,
             place: None,
@@ -371,11 +370,6 @@ impl Client {
         }
     }
 
-    /// A place for any number of answers.
-    pub(crate) fn replies(&self) -> Result<Replies, RequestError> {
-        Replies::new(self.clone()).ok_or(RequestError::TooManyPending)
-    }
-
     async fn subscribe_as(
         &self,
         filter: &str,
@@ -386,9 +380,7 @@ impl Client {
             SubjectFilter::parse(group)?;
         }
         let shared = self.shared();
-        let sid = shared.last_sid.fetch_add(1, Ordering::Relaxed) + 1;
-        let feed = Arc::new(Feed::new(shared.options.feed_limits));
-        lock(&shared.feeds).insert(sid, Arc::clone(&feed));
+        let (sid, feed) = shared.new_feed();
         // From here on the subscriber takes back what was done, should the future be dropped.
         let subscriber = Subscriber::new(self.clone(), sid, Arc::clone(&feed));
         let interest = Interest {
@@ -397,6 +389,7 @@ impl Client {
             received_max: None,
             feed: Some(feed),
             received_before: 0,
+            lives: Lives::UntilUnsubscribed,
         };
         let deadline = Instant::now() + shared.options.send_timeout;
         match shared.outgoing.subscribe(sid, interest, deadline).await {
@@ -422,6 +415,24 @@ impl Drop for Handle {
 impl Shared {
     pub(crate) fn feed(&self, sid: u64) -> Option<Arc<Feed>> {
         lock(&self.feeds).get(&sid).cloned()
+    }
+
+    /// A number for a subscription, and what will come for it.
+    pub(crate) fn new_feed(&self) -> (u64, Arc<Feed>) {
+        let sid = self.last_sid.fetch_add(1, Ordering::Relaxed) + 1;
+        let feed = Arc::new(Feed::new(self.options.feed_limits));
+        lock(&self.feeds).insert(sid, Arc::clone(&feed));
+        (sid, feed)
+    }
+
+    /// The connection is gone, with what lived on it.
+    pub(crate) fn down(&self) {
+        for sid in self.outgoing.down() {
+            if let Some(feed) = lock(&self.feeds).remove(&sid) {
+                feed.end(FeedEnd::ConnectionLost);
+            }
+        }
+        self.pending.give_up_all();
     }
 
     /// A subscription that has all it was to get.

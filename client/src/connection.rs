@@ -130,8 +130,7 @@ async fn serve(shared: &Shared, servers: &mut Servers, dialled: Dialled) -> Loss
     if let Loss::Closing = loss {
         write_the_rest(shared, &mut write, &mut batch).await;
     }
-    shared.outgoing.down();
-    shared.pending.give_up_all();
+    shared.down();
     loss
 }
 

@@ -6,9 +6,11 @@ use std::io;
 use relevo_protocol::error::ParseError;
 use relevo_protocol::headers::HeaderError;
 use relevo_protocol::info::InfoError;
-use relevo_protocol::jetstream::error::ApiError;
+use relevo_protocol::jetstream::error::{ApiError, ErrorCode};
 use relevo_protocol::name::NameError;
 use relevo_protocol::subject::SubjectError;
+
+use crate::message::Message;
 
 /// What a failed call leaves behind: whether doing it again may do it twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -337,6 +339,64 @@ impl JetStreamError {
             | Self::Status { .. }
             | Self::NoStream
             | Self::BadAnswer(_) => None,
+        }
+    }
+
+    /// Whether there is no such stream, queue, topic, consumer or subscription.
+    #[must_use]
+    pub fn is_not_found(&self) -> bool {
+        match self {
+            Self::Refused(error) => {
+                error.is(ErrorCode::StreamNotFound) || error.is(ErrorCode::ConsumerNotFound)
+            }
+            Self::NoStream => true,
+            Self::Name(_)
+            | Self::Header(_)
+            | Self::Request(_)
+            | Self::Status { .. }
+            | Self::BadAnswer(_) => false,
+        }
+    }
+
+    /// Whether it is there already, with other options.
+    #[must_use]
+    pub fn is_conflict(&self) -> bool {
+        let codes = [
+            ErrorCode::StreamNameExists,
+            ErrorCode::ConsumerAlreadyExists,
+            ErrorCode::ConsumerNameExists,
+        ];
+        self.refusal()
+            .is_some_and(|error| codes.iter().any(|code| error.is(*code)))
+    }
+
+    pub(crate) fn is_consumer_not_found(&self) -> bool {
+        self.refusal()
+            .is_some_and(|error| error.is(ErrorCode::ConsumerNotFound))
+    }
+
+    pub(crate) fn is_no_responders(&self) -> bool {
+        *self == Self::Request(RequestError::NoResponders)
+    }
+
+    /// Whether asking again, for as long as it takes, may help: for what only reads.
+    pub(crate) fn may_go_away(&self) -> bool {
+        let is_unanswered = matches!(
+            self,
+            Self::Request(RequestError::TimedOut | RequestError::ConnectionLost)
+        );
+        is_unanswered || self.is_try_again()
+    }
+
+    /// What a message with a status says.
+    pub(crate) fn status(code: u16, message: &Message) -> Self {
+        let block = message.headers().ok().flatten();
+        let description = block
+            .and_then(|block| block.status())
+            .map(|status| status.description.to_owned());
+        Self::Status {
+            code,
+            description: description.unwrap_or_default(),
         }
     }
 

@@ -44,6 +44,16 @@ pub(crate) struct Interest {
     pub(crate) feed: Option<Arc<Feed>>,
     /// What had come when this connection began: its server counts from there.
     pub(crate) received_before: u64,
+    pub(crate) lives: Lives,
+}
+
+/// How long a subscription lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lives {
+    /// It is made again on each connection.
+    UntilUnsubscribed,
+    /// It ends with the connection that it was made on.
+    WithItsConnection,
 }
 
 /// What the server at the other end takes.
@@ -95,6 +105,7 @@ impl Outgoing {
             received_max: None,
             feed: None,
             received_before: 0,
+            lives: Lives::UntilUnsubscribed,
         };
         let state = State {
             link: Link::Down,
@@ -124,6 +135,22 @@ impl Outgoing {
                     .await
             }
         }
+    }
+
+    /// Writes a message whose answers come to the subscription `sid`, if that is still there.
+    pub(crate) async fn publish_for(
+        &self,
+        sid: u64,
+        frame: Frame<'_>,
+        deadline: Instant,
+    ) -> Result<(), PublishError> {
+        self.write_until(deadline, |state, limits| {
+            match state.interests.contains_key(&sid) {
+                true => state.publish(frame, limits),
+                false => Err(PublishError::NotConnected),
+            }
+        })
+        .await
     }
 
     /// Sends a PING; the receiver hears of its PONG, or of the connection's end by an error.
@@ -257,9 +284,9 @@ impl Outgoing {
         }
     }
 
-    /// The connection is gone, and what was to be sent with it.
-    pub(crate) fn down(&self) {
-        self.cut(Link::Down);
+    /// The connection is gone, and what was to be sent with it. Gives the subscriptions that went too.
+    pub(crate) fn down(&self) -> Vec<u64> {
+        self.cut(Link::Down)
     }
 
     /// The client is closed; nothing is taken any more.
@@ -267,7 +294,7 @@ impl Outgoing {
         self.cut(Link::Closed);
     }
 
-    fn cut(&self, link: Link) {
+    fn cut(&self, link: Link) -> Vec<u64> {
         let mut state = lock(&self.state);
         match state.link {
             Link::Closed => {}
@@ -275,9 +302,14 @@ impl Outgoing {
         }
         state.buffer.clear();
         let pongs = std::mem::take(&mut state.pongs);
+        let ended = state
+            .interests
+            .extract_if(.., |_, interest| interest.lives == Lives::WithItsConnection);
+        let ended = ended.map(|(sid, _)| sid).collect();
         drop(state);
         drop(pongs);
         self.change.notify_waiters();
+        ended
     }
 
     /// Moves all that is to be sent into `batch`, which is empty, as soon as there is something.
@@ -336,6 +368,9 @@ impl Outgoing {
         let mut state = lock(&self.state);
         match state.link {
             Link::Closed => return Err(NotWritten::Ever(PublishError::Closed)),
+            Link::Down if interest.lives == Lives::WithItsConnection => {
+                return Err(NotWritten::Yet(PublishError::NotConnected));
+            }
             Link::Down => {}
             Link::Up(_) if state.buffer.len() >= BUFFER_LEN_MAX => {
                 return Err(NotWritten::Yet(PublishError::BufferFull));

@@ -3,12 +3,11 @@
 //! One subscription, `_INBOX.<own token>.*`, takes all answers. The last token of a reply subject is a number: the slot
 //! that the answer is for, and how often the slot was used before, so that a late answer never meets a later request.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
 
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::time::Instant;
 
-use crate::feed::{Feed, FeedEnd};
 use crate::inbox::new_inbox;
 use crate::lock::lock;
 use crate::message::Message;
@@ -30,24 +29,19 @@ pub(crate) type Answer = Result<Message, Unanswered>;
 
 /// Who waits.
 #[derive(Debug)]
-pub(crate) enum Waiter {
-    /// One answer.
-    One {
-        answer: oneshot::Sender<Answer>,
-        /// When to give up, if whoever waits has not.
-        deadline: Instant,
-        /// A place in a window, free again with the answer.
-        place: Option<OwnedSemaphorePermit>,
-    },
-    /// Any number of answers, until it is removed.
-    Many(Arc<Feed>),
+pub(crate) struct Waiter {
+    pub(crate) answer: oneshot::Sender<Answer>,
+    /// When to give up, if whoever waits has not.
+    pub(crate) deadline: Instant,
+    /// A place in a window, free again with the answer.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
 }
 
 /// Names a waiter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Token(u64);
 
-/// All waiters of a client.
+/// All waiters of a client; at most [`PENDING_MAX`].
 #[derive(Debug)]
 pub(crate) struct Pending {
     prefix: String,
@@ -108,43 +102,20 @@ impl Pending {
 
     /// Hands answers to whoever waits for them. Answers that nobody waits for any more are dropped.
     pub(crate) fn answer(&self, answers: &mut Vec<Message>) {
-        let mut waiting = Vec::with_capacity(answers.len());
         let mut slots = lock(&self.slots);
-        for message in answers.drain(..) {
-            let Some(token) = self.token(&message) else {
-                continue;
-            };
-            match slots.get(token) {
-                Some(Waiter::Many(feed)) => waiting.push((Waiter::Many(Arc::clone(feed)), message)),
-                Some(Waiter::One { .. }) => {
-                    if let Some(waiter) = slots.take(token) {
-                        waiting.push((waiter, message));
-                    }
-                }
-                None => {}
-            }
-        }
+        let waiting: Vec<_> = answers
+            .drain(..)
+            .filter_map(|message| Some((slots.take(self.token(&message)?)?, message)))
+            .collect();
         drop(slots);
         for (waiter, message) in waiting {
-            match waiter {
-                Waiter::One { answer, place, .. } => {
-                    drop(place);
-                    // Whoever asked may have gone.
-                    let _ = answer.send(Ok(message));
-                }
-                Waiter::Many(feed) => {
-                    feed.push(&mut vec![message]);
-                }
-            }
+            waiter.tell(Ok(message));
         }
     }
 
     /// Gives up those whose time is over.
     pub(crate) fn give_up_overdue(&self, now: Instant) {
-        self.give_up(Unanswered::TimedOut, |waiter| match waiter {
-            Waiter::One { deadline, .. } => *deadline <= now,
-            Waiter::Many(_) => false,
-        });
+        self.give_up(Unanswered::TimedOut, |waiter| waiter.deadline <= now);
     }
 
     /// Gives up all: the connection is gone, and answers went with it.
@@ -164,12 +135,7 @@ impl Pending {
         }
         drop(slots);
         for waiter in given_up {
-            match waiter {
-                Waiter::One { answer, .. } => {
-                    let _ = answer.send(Err(why));
-                }
-                Waiter::Many(feed) => feed.end(FeedEnd::ConnectionLost),
-            }
+            waiter.tell(Err(why));
         }
     }
 
@@ -189,11 +155,16 @@ impl Pending {
     }
 }
 
-impl Slots {
-    fn get(&mut self, token: Token) -> Option<&Waiter> {
-        self.slot(token)?.waiter.as_ref()
+impl Waiter {
+    fn tell(self, answer: Answer) {
+        // The place first: who is told may at once want it.
+        drop(self.place);
+        // Whoever asked may have gone.
+        let _ = self.answer.send(answer);
     }
+}
 
+impl Slots {
     fn take(&mut self, token: Token) -> Option<Waiter> {
         let waiter = self.slot(token)?.empty()?;
         self.free.push(token.index());

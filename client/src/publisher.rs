@@ -61,7 +61,7 @@ impl Publisher {
         };
         let now = Instant::now();
         let (answer, answered) = oneshot::channel();
-        let waiter = Waiter::One {
+        let waiter = Waiter {
             answer,
             deadline: now + shared.options.request_timeout,
             place: Some(place),

@@ -1,4 +1,4 @@
-//! Any number of answers to one request.
+//! Any number of answers to requests.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,74 +8,84 @@ use tokio::time::{Instant, timeout_at};
 use crate::client::Client;
 use crate::error::{PublishError, RequestError};
 use crate::feed::{Feed, FeedEnd};
+use crate::inbox::new_inbox;
 use crate::message::Message;
-use crate::outgoing::Frame;
-use crate::pending::{Pending, Token, Waiter};
+use crate::outgoing::{Frame, Interest, Lives};
 
-/// A reply subject of its own and the answers that came to it. Ends with the connection; dropped, it is forgotten.
+/// A reply subject of its own and the messages that come to it. A subscription of its own is needed: messages of a stream
+/// arrive with the subject that they were published on. It ends with the connection; dropped, it is unsubscribed.
 #[derive(Debug)]
 pub(crate) struct Replies {
     client: Client,
-    token: Token,
+    sid: u64,
+    inbox: String,
     feed: Arc<Feed>,
     taken: VecDeque<Message>,
 }
 
 impl Replies {
-    /// `None` when too many wait already.
-    pub(crate) fn new(client: Client) -> Option<Self> {
-        let shared = client.shared();
-        let feed = Arc::new(Feed::new(shared.options.feed_limits));
-        let token = shared.pending.insert(Waiter::Many(Arc::clone(&feed)))?;
-        Some(Self {
+    pub(crate) async fn new(client: Client) -> Result<Self, PublishError> {
+        let (sid, feed) = client.shared().new_feed();
+        let replies = Self {
             client,
-            token,
+            sid,
+            inbox: new_inbox(),
             feed,
             taken: VecDeque::new(),
-        })
+        };
+        let interest = Interest {
+            filter: replies.inbox.clone(),
+            group: None,
+            received_max: None,
+            feed: Some(Arc::clone(&replies.feed)),
+            received_before: 0,
+            lives: Lives::WithItsConnection,
+        };
+        let shared = replies.client.shared();
+        shared
+            .outgoing
+            .subscribe(sid, interest, Instant::now() + shared.options.send_timeout)
+            .await?;
+        Ok(replies)
     }
 
     /// Publishes a request that is answered here.
     pub(crate) async fn ask(&self, subject: &str, payload: &[u8]) -> Result<(), PublishError> {
         let shared = self.client.shared();
-        let reply = self.pending().reply_subject(self.token);
+        let reply = Some(self.inbox.as_bytes());
         let frame = Frame {
             subject: subject.as_bytes(),
-            reply: Some(reply.as_bytes()),
+            reply,
             headers: &[],
             payload,
         };
         shared
             .outgoing
-            .publish(frame, || Instant::now() + shared.options.send_timeout)
+            .publish_for(
+                self.sid,
+                frame,
+                Instant::now() + shared.options.send_timeout,
+            )
             .await
     }
 
-    /// The next answer.
+    /// The next answer. Nothing is lost when the future is dropped.
     pub(crate) async fn next(&mut self, deadline: Instant) -> Result<Message, RequestError> {
-        loop {
-            if let Some(message) = self.taken.pop_front() {
-                return Ok(message);
-            }
-            let Self { feed, taken, .. } = self;
-            let take = std::future::poll_fn(|context| feed.poll_take(context, taken));
-            match timeout_at(deadline, take).await {
-                Ok(Ok(())) => {}
-                Ok(Err(FeedEnd::ConnectionLost | FeedEnd::Done)) => {
-                    return Err(RequestError::ConnectionLost);
-                }
-                Err(_) => return Err(RequestError::TimedOut),
-            }
+        if let Some(message) = self.taken.pop_front() {
+            return Ok(message);
         }
-    }
-
-    fn pending(&self) -> &Pending {
-        &self.client.shared().pending
+        let Self { feed, taken, .. } = self;
+        let take = std::future::poll_fn(|context| feed.poll_take(context, taken));
+        match timeout_at(deadline, take).await {
+            Ok(Ok(())) => self.taken.pop_front().ok_or(RequestError::TimedOut),
+            Ok(Err(FeedEnd::ConnectionLost | FeedEnd::Done)) => Err(RequestError::ConnectionLost),
+            Err(_) => Err(RequestError::TimedOut),
+        }
     }
 }
 
 impl Drop for Replies {
     fn drop(&mut self) {
-        self.pending().remove(self.token);
+        self.client.shared().unsubscribe(self.sid);
     }
 }
