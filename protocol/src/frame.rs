@@ -2,6 +2,9 @@
 //! and its fields. Two lanes carry them, each a TCP connection of its own, so that replication
 //! never waits behind client work: [`Lane::Replication`] and [`Lane::Client`].
 
+#[cfg(test)]
+mod tests;
+
 use bytes::Bytes;
 
 use crate::identity::{Epoch, EpochStart, Position, ShardId, StoreId, StreamId};
@@ -287,12 +290,9 @@ const REPORT_STREAMS: u8 = 8;
 impl Frame {
     /// Appends the length and the frame to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
-        let mut body = Writer::with_capacity(64);
-        self.write(&mut body);
-        let body = body.finish();
-        let len = u32::try_from(body.len()).expect("a frame is limited far below 4 GiB");
-        out.extend_from_slice(&len.to_le_bytes());
-        out.extend_from_slice(&body);
+        let mut writer = Writer::behind(std::mem::take(out));
+        writer.measured(|body| self.write(body));
+        *out = writer.into_vec();
     }
 
     fn write(&self, out: &mut Writer) {
@@ -704,6 +704,10 @@ fn read_option(reader: &mut Reader, what: &'static str) -> Result<Option<Bytes>,
 }
 
 fn write_records(out: &mut Writer, records: &[Record]) {
+    debug_assert!(
+        records.len() <= LIST_LEN_MAX,
+        "one frame carries few records"
+    );
     out.count(records.len());
     for record in records {
         record.write(out);

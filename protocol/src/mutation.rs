@@ -3,23 +3,27 @@
 //! message), never a request that each side would judge for itself.
 //!
 //! Encoding: a tag byte, then the fields in the order of the variant, as [`crate::wire`] writes
-//! them. `docs/format/peer.md` has the byte tables; golden bytes are at the end of this file.
+//! them. `docs/format/peer.md` has the byte tables; golden bytes are in its tests.
+
+#[cfg(test)]
+pub(crate) mod tests;
 
 use bytes::Bytes;
 
 use crate::identity::{ShardId, StreamId};
-use crate::name::{ConsumerName, MemberName, StreamName};
+use crate::limits::PAYLOAD_LEN_MAX;
+use crate::name::{ConsumerName, MAX_JETSTREAM_NAME_LEN, MemberName, StreamName};
 use crate::time::Timestamp;
 use crate::wire::{DecodeError, Reader, Writer};
 
 /// Longest name in a mutation, in bytes.
-pub const NAME_LEN_MAX: usize = 255;
+pub const NAME_LEN_MAX: usize = MAX_JETSTREAM_NAME_LEN;
 /// Longest subject, in bytes.
 pub const SUBJECT_LEN_MAX: usize = 4096;
 /// Longest stream or consumer configuration, in bytes of JSON.
 pub const CONFIG_LEN_MAX: usize = 1024 * 1024;
 /// Longest headers and payload together, in bytes: the highest `max_payload` that can be set.
-pub const MESSAGE_LEN_MAX: usize = 64 * 1024 * 1024;
+pub const MESSAGE_LEN_MAX: usize = PAYLOAD_LEN_MAX;
 /// Most items in one list of sequences or deliveries.
 pub const LIST_LEN_MAX: usize = 65_536;
 
@@ -267,6 +271,10 @@ impl Mutation {
                 out.u64(stream.0);
                 out.bytes(consumer.as_str().as_bytes());
                 out.u64(at.as_nanos());
+                debug_assert!(
+                    deliveries.len() <= LIST_LEN_MAX,
+                    "one record names few messages"
+                );
                 out.count(deliveries.len());
                 for delivery in deliveries {
                     out.u64(delivery.stream_sequence);
@@ -411,6 +419,10 @@ fn read_consumer_name(reader: &mut Reader) -> Result<ConsumerName, DecodeError> 
 }
 
 fn write_sequences(out: &mut Writer, sequences: &[u64]) {
+    debug_assert!(
+        sequences.len() <= LIST_LEN_MAX,
+        "one record names few messages"
+    );
     out.count(sequences.len());
     for sequence in sequences {
         out.u64(*sequence);

@@ -1,5 +1,8 @@
 //! A record: one mutation at its place in a shard's log, as it crosses the peer link.
 
+#[cfg(test)]
+pub(crate) mod tests;
+
 use bytes::Bytes;
 
 use crate::identity::{Epoch, Position};

@@ -1,6 +1,9 @@
 //! Reading and writing the binary structures that brokers exchange and store: little-endian
 //! integers, lengths before contents, every length checked against a named limit before use.
 
+#[cfg(test)]
+pub(crate) mod golden;
+
 use std::fmt;
 
 use bytes::{Buf, Bytes};
@@ -202,6 +205,12 @@ impl Writer {
         }
     }
 
+    /// Appends to what stands in `out`.
+    #[must_use]
+    pub const fn behind(out: Vec<u8>) -> Self {
+        Self { out }
+    }
+
     /// One byte.
     pub fn u8(&mut self, value: u8) {
         self.out.push(value);
@@ -241,6 +250,22 @@ impl Writer {
         self.raw(bytes);
     }
 
+    /// A four-byte length and the bytes that `write` appends.
+    ///
+    /// # Panics
+    /// When they are more than `u32::MAX`, as [`Self::count`].
+    pub fn measured(&mut self, write: impl FnOnce(&mut Self)) {
+        let start = self.out.len();
+        self.count(0);
+        let content = self.out.len();
+        write(self);
+        let len = self.out.len() - content;
+        let len = u32::try_from(len).expect("frames are limited far below 4 GiB");
+        if let Some(place) = self.out.get_mut(start..content) {
+            place.copy_from_slice(&len.to_le_bytes());
+        }
+    }
+
     /// Bytes written so far.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -257,6 +282,12 @@ impl Writer {
     #[must_use]
     pub fn finish(self) -> Bytes {
         self.out.into()
+    }
+
+    /// What was written, to go on with.
+    #[must_use]
+    pub fn into_vec(self) -> Vec<u8> {
+        self.out
     }
 }
 
