@@ -7,12 +7,15 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use relevo_client::{Client, ConnectOptions};
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::balance::Brokers;
 use crate::config::{BrokerAddressError, Config, check_broker_address};
+use crate::http::{self, Api, Setting};
 use crate::relay;
 
 /// A gateway that serves. Dropping it without [`Gateway::shutdown`] leaves it serving until the runtime ends.
@@ -22,6 +25,9 @@ pub struct Gateway {
     http_addr: SocketAddr,
     stop_relay: CancellationToken,
     relay: JoinHandle<()>,
+    stop_http: CancellationToken,
+    http: JoinHandle<()>,
+    api: Api,
 }
 
 impl Gateway {
@@ -48,21 +54,38 @@ impl Gateway {
                 })?;
         }
         let (nats, nats_addr) = bind(Door::Nats, config.nats).await?;
-        let (_http, http_addr) = bind(Door::Http, config.http).await?;
+        let (http, http_addr) = bind(Door::Http, config.http).await?;
 
+        let setting = Setting {
+            nats_addr,
+            http_addr,
+            body_len_max: config.limits.body_len_max,
+            serves_original: config.original_api,
+        };
+        let client = connect(&config.brokers);
         let brokers = Arc::new(Brokers::new(config.brokers));
+        let stop_http = CancellationToken::new();
+        let api = Api::new(client, Arc::clone(&brokers), setting, stop_http.clone());
         let stop_relay = CancellationToken::new();
-        let relay = tokio::spawn(relay::serve(
-            nats,
-            brokers,
-            config.limits.nats_connections_max,
-            stop_relay.clone(),
-        ));
+        let limits = config.limits;
         Ok(Self {
             nats_addr,
             http_addr,
+            relay: tokio::spawn(relay::serve(
+                nats,
+                brokers,
+                limits.nats_connections_max,
+                stop_relay.clone(),
+            )),
             stop_relay,
-            relay,
+            http: tokio::spawn(http::serve(
+                http,
+                http::router(api.clone()),
+                limits.http_connections_max,
+                stop_http.clone(),
+            )),
+            stop_http,
+            api,
         })
     }
 
@@ -82,13 +105,40 @@ impl Gateway {
     /// gateway's own connection to the brokers is closed. Returns when every task has ended, after at most
     /// [`SHUTDOWN_MAX`].
     pub async fn shutdown(self) {
+        self.stop_http.cancel();
+        join("HTTP", self.http).await;
+        // Messages that were leased for clients that have gone are given back while there is a connection.
+        if timeout(TASKS_END_MAX, self.api.tasks_ended())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "stop gateway: leased messages were not given back; they come back when their leases expire"
+            );
+        }
         self.stop_relay.cancel();
         join("relay", self.relay).await;
+        self.api.client().close().await;
     }
 }
 
 /// The longest that [`Gateway::shutdown`] takes.
-pub const SHUTDOWN_MAX: Duration = Duration::from_secs(8);
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(15);
+
+/// How long leased messages may take to be given back once HTTP has stopped.
+const TASKS_END_MAX: Duration = Duration::from_secs(6);
+
+/// How long a broker may take to accept the gateway's own connection.
+const CONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// How long a request waits for a connection to a broker.
+const SEND_MAX: Duration = Duration::from_secs(2);
+
+/// How long a broker may take to answer a request.
+const ANSWER_MAX: Duration = Duration::from_secs(5);
+
+/// How often the gateway's own connection is tested while it is quiet.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
 
 /// One of the two places where a gateway listens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,6 +222,21 @@ impl std::error::Error for StartError {
             Self::State { source, .. } | Self::Bind { source, .. } => Some(source),
         }
     }
+}
+
+/// The gateway's own connection, to one of the brokers at a time.
+fn connect(brokers: &[String]) -> Client {
+    let options = ConnectOptions::new()
+        .name("relevo-gateway")
+        .without_discovery()
+        .connect_timeout(CONNECT_MAX)
+        .send_timeout(SEND_MAX)
+        .request_timeout(ANSWER_MAX)
+        .ping_interval(PING_INTERVAL);
+    brokers
+        .iter()
+        .fold(options, |options, broker| options.server(broker))
+        .connect_in_background()
 }
 
 async fn bind(door: Door, address: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {

@@ -14,7 +14,9 @@
 mod balance;
 mod config;
 mod gateway;
+mod http;
 mod listen;
+mod original;
 mod relay;
 
 pub use config::{BrokerAddressError, Config, Limits};
