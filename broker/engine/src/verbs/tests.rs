@@ -1,1 +1,5 @@
-
+mod follow;
+mod messages;
+mod order;
+mod queues_and_topics;
+mod script;
