@@ -9,7 +9,8 @@
 //! ```
 //!
 //! A job is acknowledged only when its answer is durable, so a worker that dies in between leaves the job to the next
-//! one. That one may answer a second time: the answer's id is made from the job, so it is stored once.
+//! one. That one may answer a second time: the answer's id is made from the job and when it was pushed, so it is stored
+//! once.
 
 use std::env;
 use std::error::Error;
@@ -78,7 +79,7 @@ async fn carry_out(client: &Client, queue: &str, job: &Job) -> Result<(), Box<dy
     let answer = question.to_uppercase();
     if let Some(mailbox) = job.headers.get(REPLY_TO) {
         let options = PushOptions {
-            id: Some(format!("{queue}-{}", job.seq)),
+            id: Some(format!("{queue}-{}-{}", job.seq, job.time)),
             ..PushOptions::default()
         };
         client.queue(mailbox)?.push(&answer, &options).await?;

@@ -72,7 +72,7 @@ A subject reaches whoever listens at the moment.
   curl -d 21 'http://{http}/v1/subjects/double?reply=5s'   (answered when a service listens there)
 
 Health: curl http://{http}/healthz
-The same on a line at a time, and for any NATS client: telnet {host} {nats_port}, then HELP
+The same by hand, a line at a time, and for any NATS client: telnet {host} {nats_port}, then HELP
 "
     );
     if original {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, Uri};
 use axum::routing::{delete, post};
 use relevo_client::{JetStreamError, LeaseError, LeaseHandle, RequestError};
@@ -12,6 +12,7 @@ use relevo_protocol::convention::queue::{MAX_LEASE, MIN_LEASE};
 use relevo_protocol::jetstream::publish::MAX_DELAY;
 
 use super::Api;
+use super::name::Text;
 use super::params::Params;
 use super::problem::Problem;
 use super::refusal::of_lease;
@@ -23,21 +24,13 @@ pub(super) fn routes() -> Router<Api> {
         .route("/v1/leases/{lease}/extend", post(extend))
 }
 
-async fn ack(
-    State(api): State<Api>,
-    Path(lease): Path<String>,
-    uri: Uri,
-) -> Result<StatusCode, Problem> {
+async fn ack(State(api): State<Api>, Text(lease): Text, uri: Uri) -> Result<StatusCode, Problem> {
     Params::read(&uri, &[])?;
     let done = lease_of(&api, &lease)?.ack().await;
     answer(&api, &lease, done).await
 }
 
-async fn nack(
-    State(api): State<Api>,
-    Path(lease): Path<String>,
-    uri: Uri,
-) -> Result<StatusCode, Problem> {
+async fn nack(State(api): State<Api>, Text(lease): Text, uri: Uri) -> Result<StatusCode, Problem> {
     let params = Params::read(&uri, &["delay"])?;
     let delay = params.duration("delay", Duration::ZERO, MAX_DELAY)?;
     let done = lease_of(&api, &lease)?.nack(delay).await;
@@ -46,7 +39,7 @@ async fn nack(
 
 async fn extend(
     State(api): State<Api>,
-    Path(lease): Path<String>,
+    Text(lease): Text,
     uri: Uri,
 ) -> Result<StatusCode, Problem> {
     let params = Params::read(&uri, &["for"])?;

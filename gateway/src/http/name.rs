@@ -44,6 +44,18 @@ impl<S: Send + Sync> FromRequestParts<S> for OnSubject {
     }
 }
 
+/// The one parameter of a path as text.
+#[derive(Clone, Debug)]
+pub(crate) struct Text(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Text {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self, Problem> {
+        path_text(parts).await.map(Self)
+    }
+}
+
 async fn path_text(parts: &mut Parts) -> Result<String, Problem> {
     let Path(text) = parts
         .extract::<Path<String>>()

@@ -53,7 +53,10 @@ pub(crate) fn of_stream(error: &JetStreamError, about: About<'_>, deed: Deed) ->
 /// A lease that was not acknowledged, given back or extended.
 pub(crate) fn of_lease(error: &LeaseError) -> Problem {
     match error {
-        LeaseError::Malformed(error) => Problem::new(ProblemKind::LeaseGone, error),
+        LeaseError::Malformed(_) => Problem::new(
+            ProblemKind::LeaseGone,
+            "this is not a lease; send it as receive gave it, for example jobs.7.1.9",
+        ),
         LeaseError::Gone => Problem::new(
             ProblemKind::LeaseGone,
             "the message was acknowledged, or its lease expired and it went back to the queue; receive it again",

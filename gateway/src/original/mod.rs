@@ -4,6 +4,7 @@
 //! known by the address that it connects from, or by `?cliente=name`.
 
 mod answer;
+mod input;
 mod mailbox;
 mod queues;
 mod topics;

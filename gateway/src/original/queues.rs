@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use axum::Extension;
-use axum::extract::{Path, Query, State};
+use axum::extract::State;
 use bytes::Bytes;
 use relevo_client::{Headers, JetStreamError, PopOptions, PushOptions, Queue};
 use relevo_protocol::convention::mailbox::MAILBOX_PREFIX;
@@ -13,12 +12,12 @@ use relevo_protocol::name::QueueName;
 use relevo_protocol::verb::StartFrom;
 
 use super::answer::{About, Answer};
-use super::mailbox::{Named, of_caller};
-use crate::http::{Api, Caller, LIST_MESSAGES_MAX, Source};
+use super::input::{Mailbox, Words};
+use crate::http::{Api, LIST_MESSAGES_MAX, Source};
 
 pub(super) async fn create(
     State(api): State<Api>,
-    Path(cola): Path<String>,
+    Words(cola): Words<String>,
 ) -> Result<Answer, Answer> {
     let queue = queue(&api, &cola)?;
     make(&api, &queue).await?;
@@ -27,7 +26,7 @@ pub(super) async fn create(
 
 pub(super) async fn delete(
     State(api): State<Api>,
-    Path(cola): Path<String>,
+    Words(cola): Words<String>,
 ) -> Result<Answer, Answer> {
     match queue(&api, &cola)?.delete().await {
         Ok(()) => Ok(Answer::of("Cola eliminada")),
@@ -50,12 +49,10 @@ pub(super) async fn list(State(api): State<Api>) -> Result<Answer, Answer> {
 /// `/agregarElementoCola`: the job carries the mailbox of who asked, which is there before any worker can answer.
 pub(super) async fn push(
     State(api): State<Api>,
-    Path((cola, mensaje)): Path<(String, String)>,
-    query: Query<Named>,
-    caller: Extension<Caller>,
+    Words((cola, mensaje)): Words<(String, String)>,
+    Mailbox(mailbox): Mailbox,
 ) -> Result<Answer, Answer> {
     let queue = queue(&api, &cola)?;
-    let mailbox = of_caller(&query, caller);
     make(&api, &self::queue(&api, mailbox.as_str())?).await?;
 
     let mut headers = Headers::new();
@@ -75,7 +72,7 @@ pub(super) async fn push(
 /// `/verCola`: the oldest messages, up to [`LIST_MESSAGES_MAX`], left where they are.
 pub(super) async fn view(
     State(api): State<Api>,
-    Path(cola): Path<String>,
+    Words(cola): Words<String>,
 ) -> Result<Answer, Answer> {
     let queue = queue(&api, &cola)?;
     match Source::Queue(&queue)
@@ -93,7 +90,7 @@ pub(super) async fn view(
 
 pub(super) async fn take(
     State(api): State<Api>,
-    Path(cola): Path<String>,
+    Words(cola): Words<String>,
 ) -> Result<Answer, Answer> {
     let name = QueueName::parse(&cola).map_err(Answer::of_bad_name)?;
     match take_oldest(&api, &name).await? {

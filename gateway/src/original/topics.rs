@@ -2,18 +2,19 @@
 
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use relevo_client::{JetStreamError, PostOptions, Topic};
 use relevo_protocol::convention::topic::TopicOptions;
 use relevo_protocol::name::SubscriptionName;
 use relevo_protocol::verb::StartFrom;
 
 use super::answer::{About, Answer};
+use super::input::Words;
 use crate::http::{Api, LIST_MESSAGES_MAX, Source};
 
 pub(super) async fn create(
     State(api): State<Api>,
-    Path(topico): Path<String>,
+    Words(topico): Words<String>,
 ) -> Result<Answer, Answer> {
     const CREATED: Answer = Answer::of("Topico creado");
     match topic(&api, &topico)?.create(&TopicOptions::default()).await {
@@ -25,7 +26,7 @@ pub(super) async fn create(
 
 pub(super) async fn delete(
     State(api): State<Api>,
-    Path(topico): Path<String>,
+    Words(topico): Words<String>,
 ) -> Result<Answer, Answer> {
     match topic(&api, &topico)?.delete().await {
         Ok(()) => Ok(Answer::of("Topico eliminado")),
@@ -35,7 +36,7 @@ pub(super) async fn delete(
 
 pub(super) async fn publish(
     State(api): State<Api>,
-    Path((topico, mensaje)): Path<(String, String)>,
+    Words((topico, mensaje)): Words<(String, String)>,
 ) -> Result<Answer, Answer> {
     match topic(&api, &topico)?
         .publish(mensaje, &PostOptions::default())
@@ -49,7 +50,7 @@ pub(super) async fn publish(
 /// `/verMensajesTopico`: the oldest messages, up to [`LIST_MESSAGES_MAX`].
 pub(super) async fn view(
     State(api): State<Api>,
-    Path(topico): Path<String>,
+    Words(topico): Words<String>,
 ) -> Result<Answer, Answer> {
     let topic = topic(&api, &topico)?;
     match Source::Topic(&topic)
@@ -68,7 +69,7 @@ pub(super) async fn view(
 /// `/suscribirTopico`: the subscriber begins with the oldest message there is.
 pub(super) async fn subscribe(
     State(api): State<Api>,
-    Path((topico, suscriptor)): Path<(String, String)>,
+    Words((topico, suscriptor)): Words<(String, String)>,
 ) -> Result<Answer, Answer> {
     let topic = topic(&api, &topico)?;
     let name = SubscriptionName::parse(&suscriptor).map_err(Answer::of_bad_name)?;
@@ -81,7 +82,7 @@ pub(super) async fn subscribe(
 /// `/conTopico`: the subscriber's next message, which it will not see again. Who has not subscribed is subscribed now.
 pub(super) async fn take(
     State(api): State<Api>,
-    Path((topico, suscriptor)): Path<(String, String)>,
+    Words((topico, suscriptor)): Words<(String, String)>,
 ) -> Result<Answer, Answer> {
     let topic = topic(&api, &topico)?;
     let name = SubscriptionName::parse(&suscriptor).map_err(Answer::of_bad_name)?;
