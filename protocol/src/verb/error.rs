@@ -45,7 +45,7 @@ pub enum VerbError {
         /// What was written.
         value: String,
     },
-    /// The text of an option is empty or too long.
+    /// The text of an option is empty or too long, or has a control character.
     BadWord {
         /// The option.
         option: &'static str,
@@ -180,7 +180,10 @@ impl fmt::Display for VerbError {
             Self::BadOption(source) => write!(f, "{source}"),
             Self::BadStart { value } => write!(f, "bad from=: \"{value}\"; {BadStart}"),
             Self::BadWord { option, max_len } => {
-                write!(f, "bad {option}=: write 1 to {max_len} bytes, no blanks")
+                write!(
+                    f,
+                    "bad {option}=: write 1 to {max_len} bytes, no blanks or control characters"
+                )
             }
             Self::DurationOutOfRange { option, min, max } => {
                 write!(f, "bad {option}=: write {min} to {max}")

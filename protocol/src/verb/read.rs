@@ -399,6 +399,11 @@ impl<'a> Text<'a> {
     }
 }
 
+/// A header carries it: not empty, and no CR in it, which a line may have before its end.
+fn fits_a_header(word: &str, max_len: usize) -> bool {
+    !word.is_empty() && word.len() <= max_len && !word.chars().any(char::is_control)
+}
+
 /// The length in `#<bytes>`, when that is all there is. One that no limit can hold is as long as can be.
 fn payload_len(text: &str) -> Option<usize> {
     let digits = text.trim_end_matches([' ', '\t']).strip_prefix('#')?;
@@ -475,7 +480,7 @@ impl<'a> Options<'a> {
     fn word(&self, option: &'static str, max_len: usize) -> Result<Option<String>, VerbError> {
         match self.get(option) {
             None => Ok(None),
-            Some(value) if value.is_empty() || value.len() > max_len => {
+            Some(value) if !fits_a_header(value, max_len) => {
                 Err(VerbError::BadWord { option, max_len })
             }
             Some(value) => Ok(Some(value.to_owned())),

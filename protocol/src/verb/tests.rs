@@ -541,15 +541,19 @@ fn a_bad_value_is_answered_with_what_the_option_takes() {
     );
     check_err(
         "PUSH jobs key= x",
-        "bad key=: write 1 to 128 bytes, no blanks",
+        "bad key=: write 1 to 128 bytes, no blanks or control characters",
     );
     check_err(
         format!("PUSH jobs key={} x", "k".repeat(129)),
-        "bad key=: write 1 to 128 bytes, no blanks",
+        "bad key=: write 1 to 128 bytes, no blanks or control characters",
+    );
+    check_err(
+        "PUSH jobs id=a\rb x",
+        "bad id=: write 1 to 256 bytes, no blanks or control characters",
     );
     check_err(
         format!("PUSH jobs id={} x", "i".repeat(257)),
-        "bad id=: write 1 to 256 bytes, no blanks",
+        "bad id=: write 1 to 256 bytes, no blanks or control characters",
     );
 }
 
