@@ -11,10 +11,16 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let server = arguments.next().unwrap_or_else(|| "127.0.0.1:4222".to_owned());
+    let server = arguments
+        .next()
+        .unwrap_or_else(|| "127.0.0.1:4222".to_owned());
     let topic = arguments.next().unwrap_or_else(|| "news".to_owned());
 
-    let client = ConnectOptions::new().server(server).name("follower").connect().await?;
+    let client = ConnectOptions::new()
+        .server(server)
+        .name("follower")
+        .connect()
+        .await?;
     let topic = client.topic(&topic)?;
     topic.create(&TopicOptions::default()).await?;
     let mut follower = topic.follow(StartFrom::First).await?;

@@ -12,7 +12,7 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{PublishError, RequestError, SubscribeError};
-use crate::feed::{Feed, FeedEnd};
+use crate::feed::{Feed, FeedEnd, FeedLimits};
 use crate::headers::Headers;
 use crate::inbox::new_inbox;
 use crate::lock::lock;
@@ -30,9 +30,6 @@ pub(crate) const ANSWERS_SID: u64 = 1;
 
 /// How many events a slow watcher may be behind.
 const EVENTS_MAX: usize = 256;
-
-/// The status of "nobody listens".
-pub(crate) const NO_RESPONDERS: u16 = 503;
 
 /// A connection to a broker, a gateway, or any NATS server. A clone is the same connection.
 ///
@@ -361,9 +358,7 @@ impl Client {
             .publish(frame, || deadline.min(now + shared.options.send_timeout))
             .await?;
         match timeout_at(deadline, answered).await {
-            Ok(Ok(Ok(message))) if message.status() == Some(NO_RESPONDERS) => {
-                Err(RequestError::NoResponders)
-            }
+            Ok(Ok(Ok(message))) if message.is_no_responders() => Err(RequestError::NoResponders),
             Ok(Ok(Ok(message))) => Ok(message),
             Ok(Ok(Err(Unanswered::ConnectionLost)) | Err(_)) => Err(RequestError::ConnectionLost),
             Ok(Ok(Err(Unanswered::TimedOut))) | Err(_) => Err(RequestError::TimedOut),
@@ -380,7 +375,7 @@ impl Client {
             SubjectFilter::parse(group)?;
         }
         let shared = self.shared();
-        let (sid, feed) = shared.new_feed();
+        let (sid, feed) = shared.new_feed(shared.options.feed_limits);
         // From here on the subscriber takes back what was done, should the future be dropped.
         let subscriber = Subscriber::new(self.clone(), sid, Arc::clone(&feed));
         let interest = Interest {
@@ -418,9 +413,9 @@ impl Shared {
     }
 
     /// A number for a subscription, and what will come for it.
-    pub(crate) fn new_feed(&self) -> (u64, Arc<Feed>) {
+    pub(crate) fn new_feed(&self, limits: FeedLimits) -> (u64, Arc<Feed>) {
         let sid = self.last_sid.fetch_add(1, Ordering::Relaxed) + 1;
-        let feed = Arc::new(Feed::new(self.options.feed_limits));
+        let feed = Arc::new(Feed::new(limits));
         lock(&self.feeds).insert(sid, Arc::clone(&feed));
         (sid, feed)
     }

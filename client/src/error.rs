@@ -309,8 +309,6 @@ pub enum BadAnswer {
     NoAckSubject,
     /// A stored message comes without its sequence, subject or time.
     NoOrigin,
-    /// The header block can not be read.
-    Headers,
 }
 
 impl JetStreamError {
@@ -390,13 +388,9 @@ impl JetStreamError {
 
     /// What a message with a status says.
     pub(crate) fn status(code: u16, message: &Message) -> Self {
-        let block = message.headers().ok().flatten();
-        let description = block
-            .and_then(|block| block.status())
-            .map(|status| status.description.to_owned());
         Self::Status {
             code,
-            description: description.unwrap_or_default(),
+            description: message.status_description().to_owned(),
         }
     }
 
@@ -455,9 +449,6 @@ impl fmt::Display for JetStreamError {
             }
             Self::BadAnswer(BadAnswer::NoOrigin) => {
                 f.write_str("a stored message comes without its sequence, subject or time")
-            }
-            Self::BadAnswer(BadAnswer::Headers) => {
-                f.write_str("a message's headers can not be read")
             }
         }
     }

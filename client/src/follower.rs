@@ -81,7 +81,10 @@ impl Follower {
                     self.retry_wait = RETRY_WAIT;
                     return Some(Ok(message));
                 }
-                None => self.consumer = None,
+                None => {
+                    self.consumer = None;
+                    self.pause().await;
+                }
             }
         }
         None
@@ -99,13 +102,17 @@ impl Follower {
         match self.make_consumer().await {
             Ok(consumer) => self.consumer = Some(consumer),
             Err(_) if self.client.status() == Status::Closed => self.ended = true,
-            Err(error) if error.may_go_away() => {
-                sleep(self.retry_wait).await;
-                self.retry_wait = (self.retry_wait * 2).min(RETRY_WAIT_MAX);
-            }
+            Err(error) if error.may_go_away() => self.pause().await,
             Err(error) => return Err(error),
         }
         Ok(())
+    }
+
+    /// Waits a little, longer each time until a message comes.
+    async fn pause(&mut self) {
+        let wait = self.retry_wait;
+        self.retry_wait = (wait * 2).min(RETRY_WAIT_MAX);
+        sleep(wait).await;
     }
 
     async fn make_consumer(&mut self) -> Result<Consumer, JetStreamError> {
@@ -143,6 +150,6 @@ impl Consumer {
             return None;
         }
         self.deliveries += 1;
-        StoredMessage::from_delivery(&message, &origin).ok()
+        Some(StoredMessage::from_delivery(&message, &origin))
     }
 }

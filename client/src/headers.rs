@@ -1,7 +1,7 @@
 //! Headers to send, and headers that were kept.
 
 use bytes::Bytes;
-use relevo_protocol::headers::{HeaderBlock, HeaderBuilder, HeaderError};
+use relevo_protocol::headers::{HeaderBuilder, HeaderError};
 
 /// Headers with their order, and more than one value for a name. Every one of them is valid on the wire.
 #[derive(Clone, Debug, Default)]
@@ -59,16 +59,20 @@ impl Headers {
         self.pairs.is_empty()
     }
 
-    /// A copy of the headers of a message, without its status.
-    ///
-    /// # Errors
-    /// A [`HeaderError`] as of [`Self::append`].
-    pub fn from_block(block: &HeaderBlock<'_>) -> Result<Self, HeaderError> {
+    /// The headers of a block as it was sent, without its status. Lines that are no header are left out.
+    #[must_use]
+    pub fn from_bytes(block: &[u8]) -> Self {
         let mut headers = Self::new();
-        for (name, value) in block.iter() {
-            headers.append(name, value)?;
+        for line in block.split(|byte| *byte == b'\n').skip(1) {
+            let header = str::from_utf8(line)
+                .ok()
+                .and_then(|line| line.split_once(':'));
+            if let Some((name, value)) = header {
+                // Left out when it could not be sent on.
+                let _ = headers.append(name, value.trim());
+            }
         }
-        Ok(headers)
+        headers
     }
 
     /// The header block to send; empty when there are no headers.

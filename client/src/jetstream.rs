@@ -4,7 +4,8 @@ mod pull;
 mod read;
 mod stored;
 
-pub(crate) use pull::{Puller, pull_once};
+pub(crate) use pull::{Pull, Puller, pull_once};
+pub use read::READ_BYTES_MAX;
 pub(crate) use read::read_messages;
 pub use stored::StoredMessage;
 pub(crate) use stored::{kept_headers, origin_of_delivery};
@@ -40,6 +41,9 @@ impl Client {
         let answer = self
             .request(&endpoint.subject(), json::encode(request), timeout)
             .await?;
+        if let Some(code) = answer.status() {
+            return Err(JetStreamError::status(code, &answer));
+        }
         decode_response(answer.payload_slice()).map_err(|error| match error {
             ResponseError::Refused(error) => JetStreamError::Refused(error),
             ResponseError::Malformed { .. } => JetStreamError::BadAnswer(BadAnswer::Json),

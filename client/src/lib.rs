@@ -31,7 +31,7 @@ pub use error::{
 };
 pub use follower::Follower;
 pub use headers::Headers;
-pub use jetstream::StoredMessage;
+pub use jetstream::{READ_BYTES_MAX, StoredMessage};
 pub use lease::{LeaseError, LeaseHandle};
 pub use message::Message;
 pub use options::{

@@ -16,6 +16,9 @@ pub struct Message {
     payload: Span,
 }
 
+/// The status of "nobody listens".
+const NO_RESPONDERS: u16 = 503;
+
 /// A part of a frame, which is never longer than [`u32::MAX`] bytes.
 #[derive(Clone, Copy, Default)]
 struct Span {
@@ -108,6 +111,22 @@ impl Message {
         let after = self.header_bytes().strip_prefix(b"NATS/1.0 ")?;
         let digits = str::from_utf8(after.get(..3)?).ok()?;
         digits.parse().ok()
+    }
+
+    /// Whether the server made it to say that nobody listens on the subject.
+    #[must_use]
+    pub(crate) fn is_no_responders(&self) -> bool {
+        self.status() == Some(NO_RESPONDERS)
+            && self.payload_slice().is_empty()
+            && self.status_description().is_empty()
+    }
+
+    /// The words behind the status; empty for none.
+    pub(crate) fn status_description(&self) -> &str {
+        let block = self.headers().ok().flatten();
+        block
+            .and_then(|block| block.status())
+            .map_or("", |status| status.description)
     }
 
     /// How many bytes it takes.

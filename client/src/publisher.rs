@@ -9,7 +9,7 @@ use relevo_protocol::jetstream::pub_ack::{self, PubAck, PubAckError};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::{Instant, timeout_at};
 
-use crate::client::{Client, NO_RESPONDERS};
+use crate::client::Client;
 use crate::error::{BadAnswer, JetStreamError, PublishError, RequestError};
 use crate::headers::Headers;
 use crate::outgoing::Frame;
@@ -109,8 +109,11 @@ impl Future for PubAckFuture {
                 return Poll::Ready(Err(RequestError::ConnectionLost.into()));
             }
         };
-        if message.status() == Some(NO_RESPONDERS) {
+        if message.is_no_responders() {
             return Poll::Ready(Err(JetStreamError::NoStream));
+        }
+        if let Some(code) = message.status() {
+            return Poll::Ready(Err(JetStreamError::status(code, &message)));
         }
         Poll::Ready(
             pub_ack::decode(message.payload_slice()).map_err(|error| match error {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use relevo_protocol::convention::info::QueueInfo;
 use relevo_protocol::convention::lease::Lease;
@@ -22,7 +21,7 @@ use crate::client::Client;
 use crate::error::{BadAnswer, JetStreamError};
 use crate::headers::Headers;
 use crate::jetstream::{
-    Empty, StoredMessage, kept_headers, origin_of_delivery, pull_once, read_messages,
+    Empty, Pull, StoredMessage, kept_headers, origin_of_delivery, pull_once, read_messages,
 };
 use crate::lease::{LeaseError, LeaseHandle};
 use crate::message::Message;
@@ -232,8 +231,11 @@ impl Queue {
             &self.client,
             self.stream(),
             convention::workers(),
-            max,
-            options.wait,
+            Pull {
+                max,
+                wait: options.wait,
+                lease: options.lease,
+            },
         )
         .await;
         let messages = match pulled {
@@ -244,15 +246,10 @@ impl Queue {
             }
             other => other?,
         };
-        let jobs: Vec<Job> = messages
+        messages
             .iter()
             .map(|message| Job::new(&self.client, message))
-            .collect::<Result<_, _>>()?;
-        if options.lease.is_some() {
-            // Where that fails the queue's own lease holds, as the worker may find out.
-            join_all(jobs.iter().map(|job| job.extend(options.lease))).await;
-        }
-        Ok(jobs)
+            .collect()
     }
 
     /// Looks at up to `max` messages, leased ones too; nothing is taken.
@@ -326,7 +323,7 @@ impl Job {
             attempts: origin.delivered,
             time: origin.timestamp,
             subject: message.subject().to_owned(),
-            headers: kept_headers(message)?,
+            headers: kept_headers(message),
             payload: message.payload(),
             handle: LeaseHandle::new(client.clone(), ack_subject),
         })

@@ -3,14 +3,26 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use bytes::Bytes;
+use relevo_protocol::limits::PAYLOAD_LEN_MAX;
+use relevo_protocol::verb::VERB_MESSAGES_MAX;
 use tokio::time::{Instant, timeout_at};
 
 use crate::client::Client;
 use crate::error::{PublishError, RequestError};
-use crate::feed::{Feed, FeedEnd};
+use crate::feed::{Feed, FeedEnd, FeedLimits};
 use crate::inbox::new_inbox;
 use crate::message::Message;
 use crate::outgoing::{Frame, Interest, Lives};
+
+/// How much may wait to be taken. Twice what is asked for at once, so that nothing is dropped.
+const LIMITS: FeedLimits = FeedLimits {
+    messages_max: 2 * VERB_MESSAGES_MAX as usize,
+    bytes_max: 4 * ASKED_BYTES_MAX as usize,
+};
+
+/// How many bytes of messages are asked for at once: the largest message there can be, with room for its subjects.
+pub(crate) const ASKED_BYTES_MAX: u64 = PAYLOAD_LEN_MAX as u64 + 64 * 1024;
 
 /// A reply subject of its own and the messages that come to it. A subscription of its own is needed: messages of a stream
 /// arrive with the subject that they were published on. It ends with the connection; dropped, it is unsubscribed.
@@ -25,7 +37,7 @@ pub(crate) struct Replies {
 
 impl Replies {
     pub(crate) async fn new(client: Client) -> Result<Self, PublishError> {
-        let (sid, feed) = client.shared().new_feed();
+        let (sid, feed) = client.shared().new_feed(LIMITS);
         let replies = Self {
             client,
             sid,
@@ -51,12 +63,22 @@ impl Replies {
 
     /// Publishes a request that is answered here.
     pub(crate) async fn ask(&self, subject: &str, payload: &[u8]) -> Result<(), PublishError> {
+        self.ask_with_headers(subject, &Bytes::new(), payload).await
+    }
+
+    /// [`Self::ask`] with a header block, which may be empty.
+    pub(crate) async fn ask_with_headers(
+        &self,
+        subject: &str,
+        headers: &Bytes,
+        payload: &[u8],
+    ) -> Result<(), PublishError> {
         let shared = self.client.shared();
         let reply = Some(self.inbox.as_bytes());
         let frame = Frame {
             subject: subject.as_bytes(),
             reply,
-            headers: &[],
+            headers,
             payload,
         };
         shared

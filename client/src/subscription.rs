@@ -11,7 +11,7 @@ use relevo_protocol::verb::{StartFrom, VERB_MESSAGES_MAX};
 
 use crate::client::Client;
 use crate::error::JetStreamError;
-use crate::jetstream::{Empty, StoredMessage, origin_of_delivery, pull_once};
+use crate::jetstream::{Empty, Pull, StoredMessage, origin_of_delivery, pull_once};
 use crate::lease::{LeaseError, LeaseHandle};
 use crate::message::Message;
 
@@ -77,8 +77,11 @@ impl Subscription {
             &self.client,
             self.stream.clone(),
             self.consumer(),
-            max,
-            wait,
+            Pull {
+                max,
+                wait,
+                lease: None,
+            },
         )
         .await;
         let messages = match pulled {
@@ -151,7 +154,7 @@ impl Delivery {
         let origin = origin_of_delivery(message)?;
         let ack_subject = message.reply().unwrap_or_default().to_owned();
         Ok(Self {
-            message: StoredMessage::from_delivery(message, &origin)?,
+            message: StoredMessage::from_delivery(message, &origin),
             attempts: origin.delivered,
             handle: LeaseHandle::new(client.clone(), ack_subject),
         })
