@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
-use relevo_store::Keyring;
+use relevo_store::seal::Keyring;
 
 use crate::exit::Failure;
 

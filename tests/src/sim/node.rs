@@ -12,8 +12,13 @@ use relevo_protocol::identity::{Epoch, Position, ShardId, StoreId};
 use relevo_protocol::name::MemberName;
 use relevo_protocol::record::Record;
 use relevo_quorum::Value;
+use relevo_store::entry::{Entry, EntryId};
+use relevo_store::error::LogError;
+use relevo_store::log::{Log, LogIdentity, LogOptions};
+use relevo_store::seal::Keyring;
 use relevo_store::sim_disk::SimDisk;
-use relevo_store::{Entry, EntryId, Keyring, Log, LogIdentity, LogOptions, StoreMeta, TwoSlot};
+use relevo_store::store_meta::StoreMeta;
+use relevo_store::two_slot::TwoSlot;
 
 /// Shards of the simulated cluster, the directory included.
 pub(super) const SHARDS: usize = 3;
@@ -60,20 +65,19 @@ impl Node {
         let member = MemberName::parse(name).map_err(|error| error.to_string())?;
         let mut id = [0; 16];
         random.fill(&mut id);
-        let meta = StoreMeta::open_or_create(disk.as_ref(), keyring.as_deref(), id)
+        let meta = StoreMeta::open_or_create(disk.clone(), keyring.as_deref(), id)
             .map_err(|error| format!("open store: {error}"))?;
-        let mut register = TwoSlot::open(disk.as_ref(), "register", keyring.as_deref())
+        let register = TwoSlot::open(disk.clone(), "register", keyring.as_deref())
             .map_err(|error| format!("open register: {error}"))?;
         let value = register
             .load()
             .map(|bytes| Value::decode(&bytes))
             .transpose()
             .map_err(|error| format!("read register: {error}"))?;
-        let cluster = value.as_ref().map_or([0; 16], |value| value.cluster);
         let link = LinkEnd::new(member.clone(), StoreId(meta.store_id), boot, SHARDS - 1, value);
         let shards = (0..SHARDS)
             .map(|shard| {
-                Shard::open(shard, &member, disk, keyring.clone(), cluster, random)
+                Shard::open(shard, &member, disk, keyring.clone(), random)
                     .map_err(|error| format!("open shard {shard}: {error}"))
             })
             .collect::<Result<_, _>>()?;
@@ -88,17 +92,16 @@ impl Shard {
         member: &MemberName,
         disk: &Arc<SimDisk>,
         seal: Option<Arc<Keyring>>,
-        _cluster: [u8; 16],
         random: &mut fastrand::Rng,
     ) -> Result<Self, String> {
         let number = u16::try_from(shard).unwrap_or(0);
         let mut entropy = [0; 32];
         random.fill(&mut entropy);
+        let identity = LogIdentity { cluster: [0; 16], shard: u32::from(number) };
         let options = LogOptions {
             segment_len: SEGMENT_LEN,
             seal,
-            identity: LogIdentity { cluster: [0; 16], shard: u32::from(number) },
-            ..LogOptions::default()
+            ..LogOptions::new(identity)
         };
         let (mut log, recovery) =
             Log::open(disk.clone(), &format!("shard-{shard}"), options, entropy)
@@ -153,7 +156,7 @@ impl Shard {
             return Ok(vec![Input::Durable(position)]);
         }
         let Some(effect) = self.log_queue.pop_front() else { return Ok(Vec::new()) };
-        let fail = |error: relevo_store::LogError| error.to_string();
+        let fail = |error: LogError| error.to_string();
         Ok(match effect {
             Effect::Append { record, committed } => {
                 let mut entries = vec![entry_of(&record)];
@@ -184,7 +187,11 @@ impl Shard {
             }
             Effect::SaveSnapshot { position, state, live } => {
                 self.log.save_snapshot(position.0, &state).map_err(fail)?;
-                self.log.retain(&live);
+                let dead: Vec<u64> = self.log.groups().collect();
+                for group in dead {
+                    let first = live.iter().find(|(alive, _)| *alive == group);
+                    self.log.trim(group, first.map_or(u64::MAX, |(_, first)| *first));
+                }
                 self.log.reclaim().map_err(fail)?;
                 vec![Input::SnapshotSaved(position)]
             }

@@ -10,8 +10,8 @@ use relevo_protocol::frame::{Frame, Lane as HelloLane, Message, Order, Work};
 use relevo_protocol::identity::{Position, ShardId};
 use relevo_protocol::subject::SubjectRef;
 use relevo_protocol::time::Timestamp;
-use relevo_store::Keyring;
-use relevo_store::sim_disk::SimDisk;
+use relevo_store::seal::Keyring;
+use relevo_store::sim_disk::{SimDisk, Unsynced};
 
 use super::checker::{Checker, Violation};
 use super::client::{Ask, Client};
@@ -219,7 +219,8 @@ impl World {
         }
         self.faults += 1;
         self.note(("crash", node));
-        self.disks[node].crash();
+        let unsynced = Unsynced::ALL[self.faults_random.usize(..Unsynced::ALL.len())];
+        self.disks[node].crash(unsynced);
         self.cut();
         let later = self.now + self.faults_random.u64(10 * MILLISECOND..4 * SECOND);
         self.schedule.at(later, Event::Restart { node });
