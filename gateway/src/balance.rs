@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -18,6 +19,12 @@ const GREETING_MAX: Duration = Duration::from_secs(1);
 
 /// For how long a broker that did not answer is tried only after the others.
 const DOWN_REMEMBERED: Duration = Duration::from_secs(2);
+
+/// How a broker whose machine is gone is noticed behind a client that only listens: after a minute.
+const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
 
 /// The most that is read as a greeting, in bytes. What is behind it stays in the socket.
 const GREETING_LEN_MAX: usize = 4 * 1024;
@@ -137,6 +144,7 @@ impl Broker {
                 )
             })??;
         stream.set_nodelay(true)?;
+        SockRef::from(&stream).set_tcp_keepalive(&KEEP_ALIVE)?;
         let mut greeting = BytesMut::with_capacity(GREETING_LEN_MAX);
         let read_len = timeout(GREETING_MAX, stream.read_buf(&mut greeting))
             .await

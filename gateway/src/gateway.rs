@@ -101,11 +101,13 @@ impl Gateway {
         self.http_addr
     }
 
-    /// Stops in order: no new connections, HTTP requests under way are answered, NATS connections are closed, the
-    /// gateway's own connection to the brokers is closed. Returns when every task has ended, after at most
-    /// [`SHUTDOWN_MAX`].
+    /// Stops in order: no new connections are taken and NATS connections are closed; HTTP requests under way are
+    /// answered, those that wait are told to ask elsewhere; the gateway's own connection to the brokers is closed. Every
+    /// task has ended when it returns, after at most [`SHUTDOWN_MAX`].
     pub async fn shutdown(self) {
+        self.stop_relay.cancel();
         self.stop_http.cancel();
+        join("relay", self.relay).await;
         join("HTTP", self.http).await;
         // Messages that were leased for clients that have gone are given back while there is a connection.
         if timeout(TASKS_END_MAX, self.api.tasks_ended())
@@ -116,23 +118,21 @@ impl Gateway {
                 "stop gateway: leased messages were not given back; they come back when their leases expire"
             );
         }
-        self.stop_relay.cancel();
-        join("relay", self.relay).await;
         self.api.client().close().await;
     }
 }
 
 /// The longest that [`Gateway::shutdown`] takes.
-pub const SHUTDOWN_MAX: Duration = Duration::from_secs(15);
+pub const SHUTDOWN_MAX: Duration = Duration::from_secs(12);
 
 /// How long leased messages may take to be given back once HTTP has stopped.
-const TASKS_END_MAX: Duration = Duration::from_secs(6);
+const TASKS_END_MAX: Duration = Duration::from_secs(4);
 
 /// How long a broker may take to accept the gateway's own connection.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 
 /// How long a request waits for a connection to a broker.
-const SEND_MAX: Duration = Duration::from_secs(2);
+const SEND_MAX: Duration = Duration::from_millis(1500);
 
 /// How long a broker may take to answer a request.
 const ANSWER_MAX: Duration = Duration::from_secs(5);

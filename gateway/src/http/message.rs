@@ -85,3 +85,74 @@ pub(crate) fn encode_array<'a>(messages: impl Iterator<Item = MessageJson<'a>>) 
     text.push(b']');
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+
+    fn stored(payload: &'static [u8]) -> StoredMessage {
+        let mut headers = Headers::new();
+        headers
+            .append("B", "2")
+            .unwrap()
+            .append("A", "1")
+            .unwrap()
+            .append("B", "3")
+            .unwrap();
+        StoredMessage {
+            subject: "$T.news".to_owned(),
+            seq: 7,
+            time: Timestamp::parse("2026-01-31T08:00:00Z").unwrap(),
+            headers,
+            payload: Bytes::from_static(payload),
+        }
+    }
+
+    #[track_caller]
+    fn check(message: &MessageJson<'_>, expected: &str) {
+        assert_eq!(String::from_utf8(message.encode()).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_message_of_a_topic_has_its_time_and_one_of_a_queue_has_not() {
+        let message = stored("ol\u{e9}".as_bytes());
+        check(
+            &MessageJson::published(&message),
+            r#"{"id":7,"time":"2026-01-31T08:00:00Z","headers":{"A":["1"],"B":["2","3"]},"body":"olé"}"#,
+        );
+        check(
+            &MessageJson::peeked(&message),
+            r#"{"id":7,"headers":{"A":["1"],"B":["2","3"]},"body":"olé"}"#,
+        );
+    }
+
+    #[test]
+    fn a_payload_that_is_not_utf8_is_told_in_base64() {
+        let message = stored(b"\xff\xfe");
+        check(
+            &MessageJson::peeked(&message),
+            r#"{"id":7,"headers":{"A":["1"],"B":["2","3"]},"body_base64":"//4="}"#,
+        );
+    }
+
+    #[test]
+    fn an_array_holds_any_number_of_messages() {
+        let messages = [stored(b"a"), stored(b"b")];
+        let check = |count: usize, expected: &str| {
+            let text = encode_array(messages.iter().take(count).map(MessageJson::peeked));
+            let value: serde_json::Value = serde_json::from_slice(&text).unwrap();
+            let bodies: Vec<_> = value
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|m| m["body"].as_str().unwrap())
+                .collect();
+            assert_eq!(bodies.concat(), expected);
+        };
+        check(0, "");
+        check(1, "a");
+        check(2, "ab");
+    }
+}

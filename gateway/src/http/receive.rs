@@ -31,7 +31,7 @@ const RECEIVE_MESSAGES_MAX: u32 = 1_000;
 const WAIT_MAX: Duration = Duration::from_secs(60);
 
 /// For how long a broker is asked to wait at a time. A client that hung up keeps a request there for no longer.
-const WAIT_SLICE: Duration = Duration::from_secs(5);
+const WAIT_SLICE: Duration = Duration::from_secs(2);
 
 /// How many messages are given back at a time.
 const GIVE_BACK_AT_ONCE: usize = 32;
