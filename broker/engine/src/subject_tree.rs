@@ -23,7 +23,8 @@ pub const SUBSCRIPTIONS_MAX: usize = 1 << 24;
 
 /// Subscriptions by filter. `T` is what the caller wants to find for a subscription.
 ///
-/// Takes about 90 bytes a subscription with a literal filter of 30 bytes and a `T` of 8, once it has grown.
+/// Takes about 110 bytes a subscription, 48 of them for the text: measured with a million filters of 34 bytes and a `T` of
+/// 8, whether or not one in five has a wildcard. Memory of removed subscriptions is kept for later ones.
 #[derive(Debug)]
 pub struct SubjectTree<T> {
     hash: SeededHash,

@@ -304,6 +304,49 @@ fn view_and_peek_read_without_consuming() {
 }
 
 #[test]
+fn from_last_is_the_newest_message_alone() {
+    check(
+        r#"
+        > QUEUE PEEK jobs from=last
+        ? 0 $JS.API.DIRECT.GET.Q_jobs {"last_by_subj":">"}
+        ! 0 stored 7 x
+        < +OK 1
+        < MSG jobs 7 1
+        < x
+        > VIEW news from=last max=5
+        ? 1 $JS.API.DIRECT.GET.T_news {"last_by_subj":">"}
+        ! 1 status 404 Message Not Found
+        < +OK 0
+        "#,
+    );
+}
+
+#[test]
+fn a_view_of_more_than_one_batch_goes_on_behind_the_last_message() {
+    check(
+        r#"
+        > VIEW news max=4
+        ? 0 $JS.API.DIRECT.GET.T_news {"seq":1,"batch":4,"max_bytes":4194304}
+        ! 0 stored 1 a
+        ! 0 stored 3 bb
+        ! 0 status 204 EOB | Nats-Num-Pending: 7 | Nats-Last-Sequence: 3
+        ? 1 $JS.API.DIRECT.GET.T_news {"seq":4,"batch":2,"max_bytes":4194301}
+        ! 1 stored 4 c
+        ! 1 status 204 EOB | Nats-Num-Pending: 6 | Nats-Last-Sequence: 4
+        ? 2 $JS.API.DIRECT.GET.T_news {"seq":5,"batch":1,"max_bytes":4194300}
+        ! 2 status 204 EOB | Nats-Num-Pending: 6 | Nats-Last-Sequence: 4
+        < +OK 3
+        < MSG news 1 1
+        < a
+        < MSG news 3 2
+        < bb
+        < MSG news 4 1
+        < c
+        "#,
+    );
+}
+
+#[test]
 fn a_read_without_an_answer_may_simply_be_tried_again() {
     check(
         r#"

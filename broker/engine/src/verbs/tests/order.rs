@@ -121,7 +121,7 @@ fn the_queue_is_full_at_its_bounds_and_not_after_answers() {
     );
     let count = VERBS_WAITING_BYTES_MAX / (1024 * 1024);
     for number in 0..=count {
-        assert_eq!(verbs.is_full(), false, "{number}");
+        assert!(!verbs.is_full(), "{number}");
         client_sends(&mut verbs, now, &megabyte, &mut out);
     }
     assert!(verbs.is_full());

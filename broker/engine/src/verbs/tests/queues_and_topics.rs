@@ -390,33 +390,3 @@ fn a_list_that_would_leave_something_out_is_refused() {
         text(&list),
     ));
 }
-
-#[test]
-fn from_last_is_the_last_of_a_queues_subject_and_the_end_of_a_topic() {
-    let news = topic::stream_config(&news(), &TopicOptions::default());
-    check(&format!(
-        r#"
-        > QUEUE PEEK jobs from=last
-        ? 0 $JS.API.DIRECT.GET.Q_jobs {{"last_by_subj":"$Q.jobs"}}
-        ! 0 stored 7 x
-        < +OK 1
-        < MSG jobs 7 1
-        < x
-        > VIEW news from=last
-        ? 1 $JS.API.STREAM.INFO.T_news
-        ! 1 {}
-        ? 2 $JS.API.DIRECT.GET.T_news {{"seq":5,"batch":20,"max_bytes":4194304}}
-        ! 2 stored 5 x
-        ! 2 status 204 EOB
-        < +OK 1
-        < MSG news 5 1
-        < x
-        > VIEW news from=last
-        ? 3 $JS.API.STREAM.INFO.T_news
-        ! 3 {}
-        < +OK 0
-        "#,
-        told(news.clone(), 5),
-        told(news, 0),
-    ));
-}
