@@ -24,6 +24,9 @@ mod subscriber;
 mod subscription;
 mod topic;
 
+#[cfg(test)]
+mod tests;
+
 pub use client::Client;
 pub use error::{
     BadAnswer, ConnectError, ConnectErrorKind, JetStreamError, Outcome, PublishError, RequestError,
