@@ -54,14 +54,19 @@ impl Transcript {
     /// # Errors
     /// The line that is none.
     pub fn parse(name: &str, text: &str) -> Result<Self, String> {
-        let mut transcript =
-            Self { name: name.to_owned(), relevo_only: false, steps: Vec::new() };
+        let mut transcript = Self {
+            name: name.to_owned(),
+            relevo_only: false,
+            steps: Vec::new(),
+        };
         for (index, line) in text.lines().enumerate() {
             if line.trim() == "! relevo" {
                 transcript.relevo_only = true;
                 continue;
             }
-            let Some((side, connection, ends_line, content)) = split_step(line) else { continue };
+            let Some((side, connection, ends_line, content)) = split_step(line) else {
+                continue;
+            };
             let act = match (side, content) {
                 ('C', "(close)") => Act::HangUp,
                 ('S', "(close)") => Act::ExpectHangUp,
@@ -76,7 +81,11 @@ impl Transcript {
                 }
                 (_, content) => Act::Expect(content.to_owned()),
             };
-            transcript.steps.push(Step { line_number: index + 1, connection, act });
+            transcript.steps.push(Step {
+                line_number: index + 1,
+                connection,
+                act,
+            });
         }
         if transcript.steps.is_empty() {
             return Err(format!("{name}: no step"));
@@ -94,10 +103,15 @@ impl Transcript {
             let at = |what: String| format!("{}:{}: {what}", self.name, step.line_number);
             if !connections.contains_key(&step.connection) {
                 let stream = TcpStream::connect(address).map_err(|error| at(error.to_string()))?;
-                stream.set_read_timeout(Some(LINE_MAX)).map_err(|error| at(error.to_string()))?;
+                stream
+                    .set_nodelay(true)
+                    .and_then(|()| stream.set_read_timeout(Some(LINE_MAX)))
+                    .map_err(|error| at(error.to_string()))?;
                 connections.insert(step.connection, BufReader::new(stream));
             }
-            let Some(connection) = connections.get_mut(&step.connection) else { continue };
+            let Some(connection) = connections.get_mut(&step.connection) else {
+                continue;
+            };
             step.act.play(connection).map_err(at)?;
         }
         Ok(())
@@ -107,9 +121,10 @@ impl Transcript {
 impl Act {
     fn play(&self, connection: &mut BufReader<TcpStream>) -> Result<(), String> {
         match self {
-            Self::Send(bytes) => {
-                connection.get_mut().write_all(bytes).map_err(|error| format!("send: {error}"))
-            }
+            Self::Send(bytes) => connection
+                .get_mut()
+                .write_all(bytes)
+                .map_err(|error| format!("send: {error}")),
             Self::HangUp => connection
                 .get_mut()
                 .shutdown(std::net::Shutdown::Both)
@@ -126,9 +141,10 @@ impl Act {
                 let mut rest = Vec::new();
                 match connection.read_to_end(&mut rest) {
                     Ok(0) => Ok(()),
-                    Ok(_) => {
-                        Err(format!("expected a hang-up, got {:?}", String::from_utf8_lossy(&rest)))
-                    }
+                    Ok(_) => Err(format!(
+                        "expected a hang-up, got {:?}",
+                        String::from_utf8_lossy(&rest)
+                    )),
                     // A server that closes with our bytes unread resets the connection.
                     Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => Ok(()),
                     Err(error) => Err(format!("expected a hang-up: {error}")),
@@ -149,22 +165,36 @@ impl Act {
 }
 
 fn split_step(line: &str) -> Option<(char, u32, bool, &str)> {
-    let side = line.chars().next().filter(|side| matches!(side, 'C' | 'S'))?;
+    let side = line
+        .chars()
+        .next()
+        .filter(|side| matches!(side, 'C' | 'S'))?;
     let rest = line.get(1..)?;
     let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, rest) = rest.split_at(digits);
-    let connection = if number.is_empty() { 1 } else { number.parse().ok()? };
+    let connection = if number.is_empty() {
+        1
+    } else {
+        number.parse().ok()?
+    };
     let (ends_line, content) = match (rest.strip_prefix(':'), rest.strip_prefix('~')) {
         (Some(content), _) => (true, content),
         (None, Some(content)) => (false, content),
         (None, None) => return None,
     };
-    Some((side, connection, ends_line, content.strip_prefix(' ').unwrap_or(content)))
+    Some((
+        side,
+        connection,
+        ends_line,
+        content.strip_prefix(' ').unwrap_or(content),
+    ))
 }
 
 fn read_line(connection: &mut BufReader<TcpStream>) -> Result<String, String> {
     let mut line = Vec::new();
-    connection.read_until(b'\n', &mut line).map_err(|error| format!("read: {error}"))?;
+    connection
+        .read_until(b'\n', &mut line)
+        .map_err(|error| format!("read: {error}"))?;
     if line.is_empty() {
         return Err("the server hung up".to_owned());
     }
@@ -176,7 +206,9 @@ fn read_line(connection: &mut BufReader<TcpStream>) -> Result<String, String> {
 fn matches(pattern: &str, text: &str) -> bool {
     let mut parts = pattern.split('*');
     let first = parts.next().unwrap_or_default();
-    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let Some(mut rest) = text.strip_prefix(first) else {
+        return false;
+    };
     let mut parts = parts.peekable();
     if parts.peek().is_none() {
         return rest.is_empty();
@@ -185,7 +217,9 @@ fn matches(pattern: &str, text: &str) -> bool {
         if parts.peek().is_none() {
             return rest.ends_with(part);
         }
-        let Some(at) = rest.find(part) else { return false };
+        let Some(at) = rest.find(part) else {
+            return false;
+        };
         rest = &rest[at + part.len()..];
     }
     true
@@ -252,8 +286,11 @@ mod tests {
         let transcript =
             Transcript::parse("t", "Clients send.\n! relevo\nC: PING\nS2: PONG\nC~ PI\n").unwrap();
         assert!(transcript.relevo_only);
-        let connections: Vec<u32> =
-            transcript.steps.iter().map(|step| step.connection).collect();
+        let connections: Vec<u32> = transcript
+            .steps
+            .iter()
+            .map(|step| step.connection)
+            .collect();
         assert_eq!(connections, [1, 2, 1]);
     }
 }
