@@ -46,7 +46,7 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
         .client()
         .queues()
         .await
-        .map_err(|error| of_stream(&error, About::All, Deed::Read))?;
+        .map_err(|error| of_stream(&error, About::Lists, Deed::Read))?;
     Ok(Json(Queues { queues }).into_response())
 }
 

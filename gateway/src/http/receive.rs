@@ -10,7 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use relevo_client::{JetStreamError, Job, PopOptions, Queue};
+use relevo_client::{JetStreamError, Job, PopOptions, Queue, RequestError};
 use relevo_protocol::convention::queue::{MAX_LEASE, MIN_LEASE};
 use relevo_protocol::name::QueueName;
 use tokio::sync::oneshot;
@@ -36,6 +36,8 @@ const WAIT_SLICE: Duration = Duration::from_secs(2);
 /// How many messages are given back at a time.
 const GIVE_BACK_AT_ONCE: usize = 32;
 
+const CONNECTION_LOST: JetStreamError = JetStreamError::Request(RequestError::ConnectionLost);
+
 pub(super) async fn receive(
     State(api): State<Api>,
     Named(name): Named<QueueName>,
@@ -58,8 +60,7 @@ pub(super) async fn receive(
     let (hand_over, arrival) = oneshot::channel();
     let task_api = api.clone();
     api.spawn(async move {
-        let mut hand_over = hand_over;
-        let jobs = pop(&queue, wanted, &mut hand_over, &task_api).await;
+        let jobs = pop(&queue, wanted, &hand_over, &task_api).await;
         // When nobody is there to take them, what comes back is dropped, and that gives the messages back.
         drop(hand_over.send(jobs.map(|jobs| Held::new(jobs, task_api))));
     });
@@ -93,7 +94,7 @@ type HandOver = oneshot::Sender<Result<Held, JetStreamError>>;
 async fn pop(
     queue: &Queue,
     wanted: Wanted,
-    hand_over: &mut HandOver,
+    hand_over: &HandOver,
     api: &Api,
 ) -> Result<Vec<Job>, JetStreamError> {
     let options = |max, wait| PopOptions {
@@ -105,13 +106,13 @@ async fn pop(
     let first = wanted.max.min(BATCH_MESSAGES);
     let mut jobs = loop {
         let left = until.saturating_duration_since(Instant::now());
-        let jobs = queue.pop(&options(first, left.min(WAIT_SLICE))).await?;
-        if !jobs.is_empty()
-            || left <= WAIT_SLICE
-            || hand_over.is_closed()
-            || api.stop().is_cancelled()
-        {
-            break jobs;
+        let popped = queue.pop(&options(first, left.min(WAIT_SLICE))).await;
+        let is_last = left <= WAIT_SLICE || hand_over.is_closed() || api.stop().is_cancelled();
+        match popped {
+            Ok(jobs) if is_last || !jobs.is_empty() => break jobs,
+            Err(error) if is_last || error != CONNECTION_LOST => return Err(error),
+            // Nothing came, or its broker is gone and another one can be asked.
+            Ok(_) | Err(_) => {}
         }
     };
     let mut came = count(&jobs);

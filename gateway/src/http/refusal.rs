@@ -12,7 +12,8 @@ use super::problem::{Problem, ProblemKind};
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum About<'a> {
     /// All queues, or all topics.
-    All,
+    Lists,
+    Lease,
     Queue(&'a QueueName),
     Topic(&'a TopicName),
 }
@@ -61,7 +62,7 @@ pub(crate) fn of_lease(error: &LeaseError) -> Problem {
             ProblemKind::LeaseGone,
             "the message was acknowledged, or its lease expired and it went back to the queue; receive it again",
         ),
-        LeaseError::JetStream(error) => of_stream(error, About::All, Deed::Change),
+        LeaseError::JetStream(error) => of_stream(error, About::Lease, Deed::Change),
     }
 }
 
@@ -107,23 +108,29 @@ impl About<'_> {
                 ProblemKind::TopicNotFound,
                 format_args!("topic {name} does not exist; create it with PUT /v1/topics/{name}"),
             ),
-            Self::All => Problem::new(
+            Self::Lease => Problem::new(
                 ProblemKind::LeaseGone,
                 "the queue of this lease does not exist any more",
+            ),
+            Self::Lists => Problem::new(
+                ProblemKind::BadAnswer,
+                "a queue or topic went while the list was made; try again",
             ),
         }
     }
 
     fn exists(self) -> Problem {
-        let (what, path) = match self {
-            Self::Queue(name) => (format!("queue {name}"), format!("/v1/queues/{name}")),
-            Self::Topic(name) => (format!("topic {name}"), format!("/v1/topics/{name}")),
-            Self::All => ("it".to_owned(), "it".to_owned()),
+        let path = match self {
+            Self::Queue(name) => format!("/v1/queues/{name}"),
+            Self::Topic(name) => format!("/v1/topics/{name}"),
+            Self::Lists | Self::Lease => {
+                return Problem::new(ProblemKind::BadAnswer, "nothing was to be created");
+            }
         };
         Problem::new(
             ProblemKind::Exists,
             format_args!(
-                "{what} exists with other options; send the same options, or DELETE {path} first"
+                "{path} exists with other options; send the same options, or DELETE it first"
             ),
         )
     }
@@ -255,7 +262,7 @@ mod tests {
     #[test]
     fn only_what_was_surely_not_done_is_unavailable() {
         let check = |error: RequestError, deed, expected| {
-            let problem = of_stream(&JetStreamError::Request(error.clone()), About::All, deed);
+            let problem = of_stream(&JetStreamError::Request(error.clone()), About::Lists, deed);
             assert_eq!(problem.kind, expected, "{error} {deed:?}");
         };
         let publish = Deed::PublishWithId;

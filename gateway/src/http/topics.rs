@@ -41,7 +41,7 @@ async fn list(State(api): State<Api>, uri: Uri) -> Result<Response, Problem> {
         .client()
         .topics()
         .await
-        .map_err(|error| of_stream(&error, About::All, Deed::Read))?;
+        .map_err(|error| of_stream(&error, About::Lists, Deed::Read))?;
     Ok(Json(Topics { topics }).into_response())
 }
 
