@@ -93,3 +93,61 @@ impl Headers {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(block: &str, expected: &[(&str, &str)]) {
+        let headers = Headers::from_bytes(block.as_bytes());
+        assert_eq!(headers.iter().collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn headers_keep_their_order_and_insert_replaces() {
+        let mut headers = Headers::new();
+        headers
+            .append("A", "1")
+            .unwrap()
+            .append("B", "2")
+            .unwrap()
+            .append("A", "3")
+            .unwrap();
+        assert_eq!(headers.get("A"), Some("1"));
+        headers.insert("A", "4").unwrap();
+        assert_eq!(headers.iter().collect::<Vec<_>>(), [("B", "2"), ("A", "4")]);
+        assert_eq!(&*headers.encode(), b"NATS/1.0\r\nB: 2\r\nA: 4\r\n\r\n");
+        assert_eq!((headers.get("a"), Headers::new().encode().len()), (None, 0));
+    }
+
+    #[test]
+    fn what_can_not_be_sent_is_refused_and_changes_nothing() {
+        let mut headers = Headers::new();
+        assert_eq!(
+            headers.append("A b", "1").unwrap_err(),
+            HeaderError::BadName
+        );
+        assert_eq!(
+            headers.append("A", "1\r\nB: 2").unwrap_err(),
+            HeaderError::BadValue
+        );
+        assert!(headers.is_empty());
+    }
+
+    #[test]
+    fn of_a_block_what_can_be_read_is_kept() {
+        check("", &[]);
+        check("NATS/1.0 503\r\n\r\n", &[]);
+        check(
+            "NATS/1.0\r\nA: b\r\nA:c:d \r\n\r\n",
+            &[("A", "b"), ("A", "c:d")],
+        );
+        check(
+            "NATS/1.0\r\nno colon\r\n: no name\r\nA: b\r\n\r\n",
+            &[("A", "b")],
+        );
+        let block = Headers::from_bytes(b"NATS/1.0\r\nA: \xff\r\nB: c\r\n\r\n");
+        assert_eq!(block.iter().collect::<Vec<_>>(), [("B", "c")]);
+    }
+}

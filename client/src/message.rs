@@ -177,3 +177,85 @@ impl fmt::Debug for Message {
             .finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use relevo_protocol::limits::Limits;
+    use relevo_protocol::op::ServerOp;
+    use relevo_protocol::parse::{Parsed, parse_server};
+
+    use super::*;
+
+    /// The message whose frame stands behind a byte of something else.
+    fn message(frame: &[u8]) -> Option<Message> {
+        let chunk = Bytes::from([b"x", frame].concat());
+        let parsed = parse_server(chunk.get(1..).unwrap(), &Limits::of_client()).unwrap();
+        let Parsed::Op {
+            op:
+                ServerOp::Msg {
+                    subject,
+                    reply,
+                    headers,
+                    payload,
+                    ..
+                },
+            consumed,
+        } = parsed
+        else {
+            panic!("{parsed:?}");
+        };
+        Message::new(
+            &chunk,
+            1..1 + consumed,
+            Parts {
+                subject,
+                reply,
+                headers,
+                payload,
+            },
+        )
+    }
+
+    #[test]
+    fn parts_are_found_again_in_the_frame_and_in_a_copy_of_it() {
+        let mut messages = [
+            message(b"MSG a.b 1 r.s 3\r\nxyz\r\n").unwrap(),
+            message(b"HMSG c 1 23 23\r\nNATS/1.0 404 Gone\r\n\r\n\r\n\r\n").unwrap(),
+            message(b"MSG d 1 0\r\n\r\n").unwrap(),
+        ];
+        for _ in 0..2 {
+            let [first, second, third] = &messages;
+            assert_eq!(
+                (first.subject(), first.reply(), &*first.payload()),
+                ("a.b", Some("r.s"), b"xyz".as_slice())
+            );
+            assert_eq!((first.headers(), first.status()), (Ok(None), None));
+            assert_eq!(
+                (second.subject(), second.status(), second.payload_slice()),
+                ("c", Some(404), b"".as_slice())
+            );
+            assert_eq!(
+                (third.subject(), third.reply(), third.payload().len()),
+                ("d", None, 0)
+            );
+            unshare(&mut messages);
+        }
+    }
+
+    #[test]
+    fn only_an_empty_503_without_words_says_that_nobody_listens() {
+        let check = |frame: &[u8], expected| {
+            assert_eq!(message(frame).unwrap().is_no_responders(), expected)
+        };
+        check(b"HMSG c 1 16 16\r\nNATS/1.0 503\r\n\r\n\r\n", true);
+        check(b"HMSG c 1 16 17\r\nNATS/1.0 503\r\n\r\nx\r\n", false);
+        check(b"HMSG c 1 21 21\r\nNATS/1.0 503 away\r\n\r\n\r\n", false);
+        check(b"MSG c 1 0\r\n\r\n", false);
+    }
+
+    #[test]
+    fn a_subject_that_is_not_utf8_makes_no_message() {
+        assert!(message(b"MSG a\xff 1 0\r\n\r\n").is_none());
+        assert!(message(b"MSG a 1 \xff 0\r\n\r\n").is_none());
+    }
+}

@@ -176,7 +176,7 @@ async fn a_place_in_the_window_comes_back_when_nobody_answers_or_listens() {
     let timed_out = JetStreamError::Request(RequestError::TimedOut);
     assert_eq!(unanswered.await, Err(timed_out.clone()));
     assert_eq!(timed_out.outcome(), Outcome::Unknown);
-    assert_eq!(publisher.publish("s", None, "next").await.is_ok(), true);
+    assert!(publisher.publish("s", None, "next").await.is_ok());
     for payload in ["forgotten", "unanswered", "next"] {
         assert_eq!(peer.request("s").await.payload, payload);
     }
