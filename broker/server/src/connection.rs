@@ -1,0 +1,458 @@
+//! One client connection: its read task takes operations off the socket, lets the session judge
+//! them, and publishes.
+
+use std::collections::HashMap;
+use std::io;
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use relevo_engine::route::Refusal;
+use relevo_engine::session::{
+    Action, CloseReason, Publish, Session, SessionConfig, Subscribe, SubscriptionId,
+};
+use relevo_protocol::encode;
+use relevo_protocol::jetstream::status::Status;
+use relevo_protocol::limits::Limits;
+use relevo_protocol::op::ClientOp;
+use relevo_protocol::parse::{Parsed, parse_client};
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::config;
+use crate::counters;
+use crate::outbound::{Outbound, Pushed, WriterEnd};
+use crate::read_buffer::ReadBuffer;
+use crate::router::publisher::{Exchange, Published, Publisher};
+use crate::router::subscription::{Client, Receiver, Subscription};
+use crate::verb_desk::{Said, VerbDesk, VerbEvent};
+
+/// How long a closed connection is still read, so that what the client sent does not make the
+/// system throw away the last words to it.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// One client connection.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    socket: Arc<TcpStream>,
+    buffer: ReadBuffer,
+    limits: Limits,
+    ping_interval: Duration,
+    write_deadline: Duration,
+    heard: Instant,
+    front: Front,
+}
+
+/// What operations act on.
+#[derive(Debug)]
+struct Front {
+    client: Arc<Client>,
+    session: Session,
+    publisher: Publisher,
+    subscriptions: HashMap<SubscriptionId, Arc<Subscription>>,
+    /// From the first verb on.
+    verbs: Option<Box<VerbDesk>>,
+    payload_max: usize,
+    /// What the session has answered and the client's buffer has not taken yet.
+    answers: Vec<u8>,
+}
+
+/// Why the read task ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// The client hung up, or the socket broke.
+    HungUp,
+    /// The client was told why.
+    Told,
+    /// Its buffer was over its bound, or it took nothing for too long.
+    Cut,
+    /// The broker stops.
+    Shutdown,
+}
+
+impl Connection {
+    pub(crate) fn new(
+        socket: Arc<TcpStream>,
+        client: Arc<Client>,
+        publisher: Publisher,
+        limits: &config::Limits,
+    ) -> Self {
+        let session = Session::new(SessionConfig {
+            pings_out_max: limits.pings_out_max,
+            ..SessionConfig::default()
+        });
+        Self {
+            socket,
+            buffer: ReadBuffer::new(),
+            limits: Limits {
+                control_line_max: limits.max_control_line_bytes,
+                payload_max: limits.max_payload_bytes,
+                ..Limits::of_server()
+            },
+            ping_interval: limits.ping_interval,
+            write_deadline: limits.write_deadline,
+            heard: Instant::now(),
+            front: Front {
+                client,
+                session,
+                publisher,
+                subscriptions: HashMap::new(),
+                verbs: None,
+                payload_max: limits.max_payload_bytes,
+                answers: Vec::new(),
+            },
+        }
+    }
+
+    /// Greets the client and serves it until it or the broker goes. `writer` is the task of its
+    /// outbound buffer.
+    pub(crate) async fn run(
+        mut self,
+        info: &[u8],
+        shutdown: CancellationToken,
+        writer: JoinHandle<WriterEnd>,
+    ) {
+        encode::info(&mut self.front.answers, info);
+        self.front.push_answers();
+        self.front.publisher.settle();
+        let end = self.serve(&shutdown).await;
+        if end == End::Shutdown {
+            encode::err(&mut self.front.answers, "Server Shutdown");
+            self.front.push_answers();
+        }
+        let Self {
+            socket,
+            front,
+            write_deadline,
+            ..
+        } = self;
+        let (client, exchange) = front.leave().await;
+        let last_words = async {
+            client.outbound.finish();
+            let end = writer.await;
+            if matches!(end, Ok(WriterEnd::DeadlineMissed)) {
+                counters::count(&exchange.counters.slow_consumers);
+            }
+            linger(&socket).await;
+        };
+        if end != End::HungUp {
+            // Whoever does not take them is not waited for.
+            let _ = timeout(write_deadline, last_words).await;
+        }
+        client.outbound.abandon();
+    }
+
+    async fn serve(&mut self, shutdown: &CancellationToken) -> End {
+        let mut pings = interval_at(Instant::now() + self.ping_interval, self.ping_interval);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            let Front { client, verbs, .. } = &mut self.front;
+            let reads = verbs.as_ref().is_none_or(|verbs| !verbs.is_full());
+            let news = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return End::Shutdown,
+                () = client.outbound.closed().cancelled() => return End::Cut,
+                event = next_verb_event(verbs, &client.outbound) => News::Verbs(event),
+                ready = self.socket.readable(), if reads => match ready {
+                    Ok(()) => News::Bytes,
+                    Err(_) => return End::HungUp,
+                },
+                _ = pings.tick() => News::PingTime,
+            };
+            let flow = match news {
+                News::Bytes => self.read_burst().await,
+                News::Verbs(event) => self.take_verb_event(event).await,
+                News::PingTime => self.ping(),
+            };
+            if let ControlFlow::Break(end) = flow {
+                return end;
+            }
+        }
+    }
+
+    /// Takes what the socket has now, and does what it says.
+    async fn read_burst(&mut self) -> ControlFlow<End> {
+        match self.socket.try_read(self.buffer.spare()) {
+            Ok(0) => return ControlFlow::Break(End::HungUp),
+            Ok(count) => self.buffer.filled(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return ControlFlow::Continue(());
+            }
+            Err(_) => return ControlFlow::Break(End::HungUp),
+        }
+        self.heard = Instant::now();
+        self.front.note_ended();
+        let flow = self.take_operations();
+        self.front.push_answers();
+        self.front.publisher.hand_over().await;
+        flow
+    }
+
+    async fn take_verb_event(&mut self, event: VerbEvent) -> ControlFlow<End> {
+        let mut flow = self.front.take_verb_event(event);
+        if flow.is_continue() {
+            // What was left in the buffer while the verbs were full.
+            flow = self.take_operations();
+        }
+        self.front.push_answers();
+        self.front.publisher.hand_over().await;
+        flow
+    }
+
+    fn take_operations(&mut self) -> ControlFlow<End> {
+        loop {
+            if self
+                .front
+                .verbs
+                .as_ref()
+                .is_some_and(|verbs| verbs.is_full())
+            {
+                return ControlFlow::Continue(());
+            }
+            let mode = self.front.session.mode();
+            match parse_client(self.buffer.unread(), &self.limits, mode) {
+                Ok(Parsed::Op { op, consumed }) => {
+                    let flow = self.front.take(op);
+                    self.buffer.consume(consumed);
+                    flow?;
+                }
+                Ok(Parsed::Incomplete { need }) => {
+                    self.buffer.make_room(need);
+                    return ControlFlow::Continue(());
+                }
+                Err(error) => {
+                    self.front.session.refuse(error, &mut self.front.answers);
+                    return ControlFlow::Break(End::Told);
+                }
+            }
+        }
+    }
+
+    fn ping(&mut self) -> ControlFlow<End> {
+        if self.heard.elapsed() < self.ping_interval {
+            return ControlFlow::Continue(());
+        }
+        let action = self.front.session.ping(&mut self.front.answers);
+        if action == Action::Close(CloseReason::Stale) {
+            counters::count(&self.front.publisher.exchange().counters.stale_connections);
+        }
+        let flow = self.front.carry_out(action);
+        self.front.push_answers();
+        self.front.publisher.settle();
+        flow
+    }
+}
+
+impl Front {
+    #[inline]
+    fn take(&mut self, op: ClientOp<'_>) -> ControlFlow<End> {
+        let is_connect = matches!(op, ClientOp::Connect(_));
+        let action = self.session.handle(op, &mut self.answers);
+        if is_connect {
+            self.client
+                .set_takes_headers(self.session.options().headers);
+        }
+        self.carry_out(action)
+    }
+
+    fn carry_out(&mut self, action: Action<'_>) -> ControlFlow<End> {
+        match action {
+            Action::Nothing => {}
+            Action::Publish(publish) => self.publish(publish),
+            Action::Subscribe(subscribe) => self.subscribe(subscribe),
+            Action::Unsubscribe { id, after } => self.unsubscribe(id, after),
+            Action::Verb(verb) => return self.verb(|desk, publisher| desk.begin(*verb, publisher)),
+            Action::BadVerb(error) => {
+                return self.verb(|desk, publisher| desk.refuse(&error, publisher));
+            }
+            Action::Close(_) => return ControlFlow::Break(End::Told),
+        }
+        ControlFlow::Continue(())
+    }
+
+    #[inline]
+    fn publish(&mut self, publish: Publish<'_>) {
+        // What was answered so far comes before what this message brings to the client itself.
+        self.push_answers();
+        let Publish {
+            subject,
+            reply,
+            headers,
+            payload,
+        } = publish;
+        let options = self.session.options();
+        let except = (!options.echo).then_some(self.client.id);
+        let message = Published::new(subject, reply, headers, payload);
+        let taken = self.publisher.publish(&message, except);
+        if let Some(reply) = reply
+            && !taken
+            && self.session.options().no_responders
+        {
+            let headers = Status::NO_RESPONDERS.header_block(&[]).into();
+            self.publisher.answer(
+                reply,
+                Refusal {
+                    headers,
+                    payload: Bytes::new(),
+                },
+            );
+        }
+    }
+
+    fn subscribe(&mut self, subscribe: Subscribe<'_>) {
+        let Subscribe {
+            id,
+            sid,
+            filter,
+            queue,
+        } = subscribe;
+        let sid = Bytes::copy_from_slice(sid);
+        let receiver = Receiver::Client {
+            client: Arc::clone(&self.client),
+            id,
+            sid: sid.clone(),
+        };
+        let queue = queue.map(Bytes::copy_from_slice);
+        match self
+            .publisher
+            .exchange()
+            .router
+            .subscribe(&filter, queue, receiver)
+        {
+            Ok(subscription) => {
+                self.subscriptions.insert(id, subscription);
+            }
+            Err(full) => {
+                self.session.ended(&sid, id);
+                encode::err(&mut self.answers, &full.to_string());
+            }
+        }
+    }
+
+    fn unsubscribe(&mut self, id: SubscriptionId, after: Option<u64>) {
+        if let Some(max) = after
+            && let Some(subscription) = self.subscriptions.get(&id)
+            && subscription.end_after(max)
+        {
+            return;
+        }
+        let Some(subscription) = self.subscriptions.remove(&id) else {
+            return;
+        };
+        self.publisher.exchange().router.unsubscribe(&subscription);
+        if after.is_some()
+            && let Receiver::Client { sid, .. } = &subscription.receiver
+        {
+            self.session.ended(sid, id);
+        }
+    }
+
+    fn verb(
+        &mut self,
+        act: impl FnOnce(&mut VerbDesk, &mut Publisher) -> Said,
+    ) -> ControlFlow<End> {
+        self.push_answers();
+        let desk = match self.verbs.take() {
+            Some(desk) => Ok(desk),
+            None => VerbDesk::open(&self.publisher, self.payload_max).map(Box::new),
+        };
+        match desk {
+            Ok(desk) => {
+                let said = act(self.verbs.insert(desk), &mut self.publisher);
+                self.say(said)
+            }
+            Err(full) => {
+                encode::err(&mut self.answers, &full.to_string());
+                ControlFlow::Continue(())
+            }
+        }
+    }
+
+    fn take_verb_event(&mut self, event: VerbEvent) -> ControlFlow<End> {
+        match &mut self.verbs {
+            Some(desk) => {
+                let said = desk.take(event, &mut self.publisher);
+                self.say(said)
+            }
+            None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn say(&mut self, said: Said) -> ControlFlow<End> {
+        self.answers.extend_from_slice(&said.text);
+        if said.close {
+            ControlFlow::Break(End::Told)
+        } else {
+            ControlFlow::Continue(())
+        }
+    }
+
+    /// Subscriptions that have had their last message free their sids.
+    fn note_ended(&mut self) {
+        for ended in self.client.take_ended() {
+            self.session.ended(&ended.sid, ended.id);
+            self.subscriptions.remove(&ended.id);
+        }
+    }
+
+    fn push_answers(&mut self) {
+        if self.answers.is_empty() {
+            return;
+        }
+        let answers = &self.answers;
+        let push = |out: &mut Vec<u8>| out.extend_from_slice(answers);
+        if self.client.outbound.push(answers.len(), push) == Pushed::FlushOwed {
+            self.publisher.owe_flush(&self.client);
+        }
+        self.answers.clear();
+    }
+
+    /// Ends everything that others know of this connection.
+    async fn leave(mut self) -> (Arc<Client>, Arc<Exchange>) {
+        self.push_answers();
+        if let Some(desk) = self.verbs.take() {
+            desk.hang_up(&mut self.publisher);
+        }
+        self.publisher.hand_over().await;
+        let exchange = Arc::clone(self.publisher.exchange());
+        for (_, subscription) in self.subscriptions {
+            exchange.router.unsubscribe(&subscription);
+        }
+        (self.client, exchange)
+    }
+}
+
+/// What a connection woke up for.
+enum News {
+    Bytes,
+    Verbs(VerbEvent),
+    PingTime,
+}
+
+async fn next_verb_event(verbs: &mut Option<Box<VerbDesk>>, outbound: &Outbound) -> VerbEvent {
+    match verbs {
+        Some(desk) => desk.next(outbound).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Reads on for a moment after the last words: a socket that is closed with unread bytes takes back
+/// what was sent.
+async fn linger(socket: &TcpStream) {
+    let drain = async {
+        let mut nowhere = vec![0; 64 * 1024];
+        while socket.readable().await.is_ok() {
+            match socket.try_read(&mut nowhere) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    };
+    // Whoever sends on and on is not listened to for longer.
+    let _ = timeout(LINGER, drain).await;
+}
