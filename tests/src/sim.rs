@@ -13,4 +13,4 @@ mod schedule;
 mod world;
 
 pub use checker::Violation;
-pub use world::{Options, Outcome, run};
+pub use world::{Coverage, Options, Outcome, run};

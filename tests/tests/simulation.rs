@@ -2,9 +2,17 @@
 
 use relevo_tests::sim::{Options, Violation, run};
 
-const CALM: Options =
-    Options { seed: 1, seconds: 20, fault_every_seconds: 1_000_000, lie_about_durability: false };
-const ROUGH: Options = Options { seconds: 60, fault_every_seconds: 4, ..CALM };
+const CALM: Options = Options {
+    seed: 1,
+    seconds: 20,
+    fault_every_seconds: 1_000_000,
+    lie_about_durability: false,
+};
+const ROUGH: Options = Options {
+    seconds: 60,
+    fault_every_seconds: 4,
+    ..CALM
+};
 
 #[test]
 fn without_faults_messages_are_acknowledged_and_consumed() {
@@ -34,7 +42,13 @@ fn nothing_acknowledged_is_lost_whatever_crashes() {
 
 #[test]
 fn a_broker_that_acknowledges_before_its_disk_has_synced_is_caught() {
-    let outcome = run(Options { lie_about_durability: true, ..CALM });
+    let outcome = run(Options {
+        lie_about_durability: true,
+        ..CALM
+    });
     let first = outcome.violations.first();
-    assert!(matches!(first, Some(Violation::AckedBeforeDurable(_))), "{first:?}");
+    assert!(
+        matches!(first, Some(Violation::AckedBeforeDurable(_))),
+        "{first:?}"
+    );
 }

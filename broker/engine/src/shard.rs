@@ -34,8 +34,8 @@ pub(crate) const READ_LEN: usize = 1024 * 1024;
 pub const IN_FLIGHT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Held answers above which client work is held back.
 pub const HELD_COUNT_MAX: usize = 262_144;
-/// Bytes of records after which a snapshot is taken.
-const SNAPSHOT_EVERY_BYTES: usize = 64 * 1024 * 1024;
+/// Bytes of records after which a snapshot is taken, unless a test wants more of them.
+pub const SNAPSHOT_EVERY_BYTES: usize = 64 * 1024 * 1024;
 
 /// What a shard is, fixed for the life of the process.
 #[derive(Clone, Debug)]
@@ -46,6 +46,8 @@ pub struct EngineConfig {
     pub member: MemberName,
     /// How many data shards the cluster has, 1 to 16.
     pub data_shards: u16,
+    /// Bytes of records after which a snapshot is taken, normally [`SNAPSHOT_EVERY_BYTES`].
+    pub snapshot_every_bytes: usize,
 }
 
 /// What the log on disk holds, as its recovery found it.
@@ -140,7 +142,8 @@ pub struct Engine {
     outbox: Outbox,
     shown: Outbox,
     pub(crate) batch: Vec<Record>,
-    commit_due: bool,
+    /// The follower has not been told the commit point.
+    pub(crate) commit_due: bool,
     pub(crate) progress_due: bool,
     resumed: bool,
     truncating: bool,
@@ -737,7 +740,7 @@ impl Engine {
         if self.leads() {
             self.bytes_since_snapshot += self.unsaved_bytes();
         }
-        if self.snapshot_pending || self.bytes_since_snapshot < SNAPSHOT_EVERY_BYTES {
+        if self.snapshot_pending || self.bytes_since_snapshot < self.config.snapshot_every_bytes {
             return;
         }
         self.bytes_since_snapshot = 0;

@@ -3,10 +3,15 @@
 
 use std::process::ExitCode;
 
-use relevo_tests::sim::{Options, run};
+use relevo_tests::sim::{Coverage, Options, run};
 
 fn main() -> ExitCode {
-    let mut options = Options { seed: 1, seconds: 600, fault_every_seconds: 5, lie_about_durability: false };
+    let mut options = Options {
+        seed: 1,
+        seconds: 600,
+        fault_every_seconds: 5,
+        lie_about_durability: false,
+    };
     let mut seeds = 1;
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     for pair in arguments.chunks(2) {
@@ -19,18 +24,22 @@ fn main() -> ExitCode {
             (Some("--fault-every"), Some(seconds)) => options.fault_every_seconds = seconds,
             (flag, _) => {
                 let flag = flag.unwrap_or_default();
-                eprintln!("sim: {flag} is no flag with a number; known: --seed --first --seeds --seconds --fault-every");
+                eprintln!(
+                    "sim: {flag} is no flag with a number; known: --seed --first --seeds --seconds --fault-every"
+                );
                 return ExitCode::FAILURE;
             }
         }
     }
     let first = options.seed;
     let (mut acked, mut confirmed, mut faults) = (0, 0, 0);
+    let mut coverage = Coverage::default();
     for seed in first..first + seeds {
         let outcome = run(Options { seed, ..options });
         acked += outcome.acked;
         confirmed += outcome.confirmed;
         faults += outcome.faults;
+        coverage += outcome.coverage;
         if let Some(violation) = outcome.violations.first() {
             eprintln!("seed {seed}: {violation}");
             return ExitCode::FAILURE;
@@ -39,7 +48,8 @@ fn main() -> ExitCode {
     let hours = (seeds * options.seconds) as f64 / 3600.0;
     eprintln!(
         "{seeds} seeds from {first}, {hours:.1} simulated hours with {faults} faults: \
-         {acked} messages acknowledged, {confirmed} consumer acknowledgements confirmed, 0 violations"
+         {acked} messages acknowledged, {confirmed} consumer acknowledgements confirmed, 0 violations; \
+         {coverage:?}"
     );
     ExitCode::SUCCESS
 }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::relevo;
 use super::until::until;
 use super::up::send_signal;
-use super::relevo;
 
 /// Whether stores are sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +64,14 @@ impl Brokers {
         let path = |name: String| dir.path().join(name).display().to_string();
         let key = path("test.key".to_owned());
         if sealing == Sealing::Sealed {
-            let made = relevo().args(["key", "new", &key]).stdout(Stdio::null()).status();
-            assert!(made.expect("the binary starts").success(), "a key can be made");
+            let made = relevo()
+                .args(["key", "new", &key])
+                .stdout(Stdio::null())
+                .status();
+            assert!(
+                made.expect("the binary starts").success(),
+                "a key can be made"
+            );
         }
         let flags = NAMES
             .iter()
@@ -86,7 +92,11 @@ impl Brokers {
                 flags
             })
             .collect();
-        Self { dir, flags, running: [None, None] }
+        Self {
+            dir,
+            flags,
+            running: [None, None],
+        }
     }
 
     /// The directory that holds stores, key and logs.
@@ -107,14 +117,21 @@ impl Brokers {
     /// When it does not run.
     #[must_use]
     pub fn nats(&self, index: usize) -> String {
-        self.running[index].as_ref().expect("the broker runs").nats.clone()
+        self.running[index]
+            .as_ref()
+            .expect("the broker runs")
+            .nats
+            .clone()
     }
 
     /// The command line that broker 0 or 1 is started with.
     #[must_use]
     pub fn command(&self, index: usize) -> Command {
         let mut command = relevo();
-        command.args(&self.flags[index]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        command
+            .args(&self.flags[index])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
         command
     }
 
@@ -129,10 +146,16 @@ impl Brokers {
             .append(true)
             .open(&log_path)
             .expect("a log can be made");
-        let mut child = self.command(index).stderr(log).spawn().expect("the binary starts");
+        let mut child = self
+            .command(index)
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
         let mut line = String::new();
         let output = child.stdout.take().expect("standard output is piped");
-        BufReader::new(output).read_line(&mut line).expect("a pipe can be read");
+        BufReader::new(output)
+            .read_line(&mut line)
+            .expect("a pipe can be read");
         let report: Value = serde_json::from_str(&line).unwrap_or_else(|_| {
             let log = std::fs::read_to_string(&log_path).unwrap_or_default();
             panic!("broker {} did not start; its log:\n{log}", NAMES[index])
@@ -153,19 +176,28 @@ impl Brokers {
 
     /// Waits until `/healthz` of broker 0 or 1 answers 200.
     pub fn wait_healthy(&self, index: usize) {
-        until("a broker is healthy", || self.is_healthy(index).then_some(()));
+        until("a broker is healthy", || {
+            self.is_healthy(index).then_some(())
+        });
     }
 
     /// Waits until `/healthz` of broker 0 or 1 answers something else.
     pub fn wait_unhealthy(&self, index: usize) {
-        until("a broker is not healthy", || (!self.is_healthy(index)).then_some(()));
+        until("a broker is not healthy", || {
+            (!self.is_healthy(index)).then_some(())
+        });
     }
 
     fn is_healthy(&self, index: usize) -> bool {
-        let Some(running) = &self.running[index] else { return false };
+        let Some(running) = &self.running[index] else {
+            return false;
+        };
         let config = ureq::Agent::config_builder().timeout_global(Some(Duration::from_secs(2)));
         let agent: ureq::Agent = config.build().into();
-        agent.get(format!("http://{}/healthz", running.monitor)).call().is_ok()
+        agent
+            .get(format!("http://{}/healthz", running.monitor))
+            .call()
+            .is_ok()
     }
 
     /// Ends broker 0 or 1 as a crash would (kill -9).
@@ -188,7 +220,10 @@ impl Brokers {
         let status = until("a broker has stopped", || {
             running.child.try_wait().expect("a child can be waited for")
         });
-        assert!(status.success(), "a broker that is told to stop ends with {status}");
+        assert!(
+            status.success(),
+            "a broker that is told to stop ends with {status}"
+        );
     }
 
     /// Sends a signal by name (`STOP`, `CONT`) to broker 0 or 1.
@@ -196,7 +231,14 @@ impl Brokers {
     /// # Panics
     /// When it does not run.
     pub fn signal(&self, index: usize, signal: &str) {
-        send_signal(self.running[index].as_ref().expect("the broker runs").child.id(), signal);
+        send_signal(
+            self.running[index]
+                .as_ref()
+                .expect("the broker runs")
+                .child
+                .id(),
+            signal,
+        );
     }
 
     /// Empties the store of broker 0 or 1, which must not run.
@@ -204,7 +246,10 @@ impl Brokers {
     /// # Panics
     /// When it runs, or its store cannot be removed.
     pub fn wipe(&self, index: usize) {
-        assert!(self.running[index].is_none(), "a running broker's store is not to be wiped");
+        assert!(
+            self.running[index].is_none(),
+            "a running broker's store is not to be wiped"
+        );
         std::fs::remove_dir_all(self.store(index)).expect("a store can be removed");
     }
 }

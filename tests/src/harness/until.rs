@@ -17,7 +17,10 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(start.elapsed() < WAIT_MAX, "waited {WAIT_MAX:?} in vain until {what}");
+        assert!(
+            start.elapsed() < WAIT_MAX,
+            "waited {WAIT_MAX:?} in vain until {what}"
+        );
         std::thread::park_timeout(LOOK_AGAIN);
     }
 }

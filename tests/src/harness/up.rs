@@ -58,12 +58,16 @@ impl Up {
             .spawn()
             .expect("the binary starts");
         let printed = printed_until_ready(&mut child);
-        let summary = std::fs::read(dir.join("up.json")).expect("up.json is there when it is ready");
+        let summary =
+            std::fs::read(dir.join("up.json")).expect("up.json is there when it is ready");
         let summary: Value = serde_json::from_slice(&summary).expect("up.json is JSON");
         let text = |value: &Value| value.as_str().expect("an address is a text").to_owned();
         let broker = |index: usize| &summary["brokers"][index];
         let pid = |value: &Value| {
-            value.as_u64().and_then(|pid| u32::try_from(pid).ok()).expect("a pid is a number")
+            value
+                .as_u64()
+                .and_then(|pid| u32::try_from(pid).ok())
+                .expect("a pid is a number")
         };
         Self {
             child,
@@ -83,8 +87,9 @@ impl Up {
     /// When it does not stop within [`WAIT_MAX`].
     pub fn interrupt(mut self) -> (ExitStatus, Option<TempDir>) {
         send_signal(self.child.id(), "INT");
-        let status =
-            until("relevo up has stopped", || self.child.try_wait().expect("a child can be waited for"));
+        let status = until("relevo up has stopped", || {
+            self.child.try_wait().expect("a child can be waited for")
+        });
         (status, self.own.take())
     }
 
@@ -153,6 +158,8 @@ pub(super) fn send_signal(pid: u32, signal: &str) {
 /// Whether a process still runs; a zombie does not.
 pub(super) fn is_alive(pid: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.trim_start().chars().next());
+    let state = stat
+        .rsplit_once(')')
+        .and_then(|(_, rest)| rest.trim_start().chars().next());
     !matches!(state, None | Some('Z' | 'X'))
 }

@@ -7,6 +7,7 @@ use relevo_protocol::identity::{Position, StreamId};
 use relevo_protocol::mutation::Mutation;
 use relevo_protocol::record::Record;
 
+use super::client::TOPIC_TWO_MAX;
 use super::node::{Node, SHARDS, record_of};
 
 /// A broken promise.
@@ -62,7 +63,8 @@ impl Checker {
     pub(super) fn on_append(&mut self, shard: usize, record: &Record) {
         match Mutation::decode(record.body.clone()) {
             Ok(Mutation::StreamCreate { stream, name, .. }) => {
-                self.streams.insert(name.as_str().to_owned(), (shard, stream));
+                self.streams
+                    .insert(name.as_str().to_owned(), (shard, stream));
             }
             Ok(Mutation::Publish(publish)) => {
                 let id = String::from_utf8_lossy(&publish.payload).into_owned();
@@ -84,9 +86,12 @@ impl Checker {
         if let Some(before) = self.acked.get(&(stream.to_owned(), sequence))
             && before != id
         {
-            self.violations.push(Violation::SequenceReused(format!("{what}, before {before}")));
+            self.violations.push(Violation::SequenceReused(format!(
+                "{what}, before {before}"
+            )));
         }
-        self.acked.insert((stream.to_owned(), sequence), id.to_owned());
+        self.acked
+            .insert((stream.to_owned(), sequence), id.to_owned());
         let Some((shard, number)) = self.streams.get(stream) else {
             return self.violations.push(Violation::AckedBeforeDurable(what));
         };
@@ -110,7 +115,8 @@ impl Checker {
             self.violations.push(Violation::Phantom(id.to_owned()));
         }
         if self.confirmed.contains(id) {
-            self.violations.push(Violation::RedeliveredAfterAck(id.to_owned()));
+            self.violations
+                .push(Violation::RedeliveredAfterAck(id.to_owned()));
         }
     }
 
@@ -141,14 +147,23 @@ impl Checker {
             let states: Vec<_> = nodes
                 .iter()
                 .flatten()
-                .map(|node| (node.shards[shard].engine.status().end, node.shards[shard].engine.state()))
+                .map(|node| {
+                    (
+                        node.shards[shard].engine.status().end,
+                        node.shards[shard].engine.state(),
+                    )
+                })
                 .collect();
             let [(end_a, a), (end_b, b)] = states.as_slice() else {
-                return self.violations.push(Violation::NotHealed("a broker is down".to_owned()));
+                return self
+                    .violations
+                    .push(Violation::NotHealed("a broker is down".to_owned()));
             };
             if end_a != end_b || a.0 != *end_a || b.0 != *end_b {
-                let text =
-                    format!("shard {shard}: ends {end_a} {end_b}, applied {} {}", a.0, b.0);
+                let text = format!(
+                    "shard {shard}: ends {end_a} {end_b}, applied {} {}",
+                    a.0, b.0
+                );
                 self.violations.push(Violation::NotHealed(text));
             } else if a.1 != b.1 {
                 let text = format!("shard {shard} at {end_a}");
@@ -161,9 +176,24 @@ impl Checker {
     }
 
     fn check_disk(&mut self, index: usize, node: &mut Node) {
+        let newest_in_two = self
+            .streams
+            .get("T_two")
+            .and_then(|(_, two)| {
+                self.written
+                    .keys()
+                    .filter(|(stream, _)| stream == two)
+                    .map(|(_, sequence)| *sequence)
+                    .max()
+            })
+            .unwrap_or(0);
         for ((stream, sequence), id) in &self.acked {
-            let Some((shard, number)) = self.streams.get(stream) else { continue };
-            if stream.starts_with("Q_") && self.consumed.contains(id) {
+            let Some((shard, number)) = self.streams.get(stream) else {
+                continue;
+            };
+            let consumed = stream.starts_with("Q_") && self.consumed.contains(id);
+            let evicted = stream == "T_two" && sequence + TOPIC_TWO_MAX <= newest_in_two;
+            if consumed || evicted {
                 continue;
             }
             let found = node.shards[*shard].log.read(number.0, *sequence);

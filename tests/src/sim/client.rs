@@ -16,6 +16,9 @@ use super::checker::Checker;
 /// Requests that one client keeps open.
 const OPEN_MAX: usize = 64;
 
+/// The topic `two` keeps this many messages, so that segments die.
+pub(super) const TOPIC_TWO_MAX: u64 = 100;
+
 /// What a client asks of a broker.
 #[derive(Debug)]
 pub(super) struct Ask {
@@ -49,15 +52,28 @@ fn creations() -> Vec<(String, Vec<u8>)> {
         let options = QueueOptions::default();
         let stream = queue::stream_config(&queue, &options);
         let endpoint = Endpoint::StreamCreate(stream.name.clone());
-        made.push((endpoint.subject(), serde_json::to_vec(&stream).unwrap_or_default()));
+        made.push((
+            endpoint.subject(),
+            serde_json::to_vec(&stream).unwrap_or_default(),
+        ));
         let consumer = queue::consumer_config(&queue, &options);
         let body = serde_json::json!({ "stream_name": stream.name, "config": consumer });
-        let subject = format!("$JS.API.CONSUMER.DURABLE.CREATE.{}.workers", stream.name.as_str());
+        let subject = format!(
+            "$JS.API.CONSUMER.DURABLE.CREATE.{}.workers",
+            stream.name.as_str()
+        );
         made.push((subject, body.to_string().into_bytes()));
         let topic = TopicName::parse(name).expect("a valid name");
-        let stream = topic::stream_config(&topic, &TopicOptions::default());
+        let mut options = TopicOptions::default();
+        if name == "two" {
+            options.max_messages = Some(TOPIC_TWO_MAX);
+        }
+        let stream = topic::stream_config(&topic, &options);
         let endpoint = Endpoint::StreamCreate(stream.name.clone());
-        made.push((endpoint.subject(), serde_json::to_vec(&stream).unwrap_or_default()));
+        made.push((
+            endpoint.subject(),
+            serde_json::to_vec(&stream).unwrap_or_default(),
+        ));
     }
     made
 }
@@ -66,7 +82,13 @@ impl Client {
     pub(super) fn new(number: usize, seed: u64) -> Self {
         let created = vec![false; creations().len()];
         let random = fastrand::Rng::with_seed(seed);
-        Self { number, random, next: 0, open: BTreeMap::new(), created }
+        Self {
+            number,
+            random,
+            next: 0,
+            open: BTreeMap::new(),
+            created,
+        }
     }
 
     /// The client's next request.
@@ -103,7 +125,13 @@ impl Client {
                 } else {
                     r#"{"batch":3,"expires":1000000000}"#
                 };
-                Some(self.ask(node, Open::Pull, subject, Bytes::new(), body.as_bytes().to_vec()))
+                Some(self.ask(
+                    node,
+                    Open::Pull,
+                    subject,
+                    Bytes::new(),
+                    body.as_bytes().to_vec(),
+                ))
             }
         }
     }
@@ -120,7 +148,15 @@ impl Client {
         self.open.insert(self.next, open);
         let reply = Some(Bytes::from(format!("_INBOX.{}.{}", self.number, self.next)));
         let subject = Bytes::from(subject);
-        Ask { node, message: Message { subject, reply, headers, payload: payload.into() } }
+        Ask {
+            node,
+            message: Message {
+                subject,
+                reply,
+                headers,
+                payload: payload.into(),
+            },
+        }
     }
 
     /// A message for one of the client's inboxes; what it asks because of it.
@@ -160,7 +196,13 @@ impl Client {
                 checker.on_consume(&id);
                 let node = self.random.usize(..2);
                 let subject = String::from_utf8_lossy(reply).into_owned();
-                Some(self.ask(node, Open::Ack { id }, subject, Bytes::new(), b"+ACK".to_vec()))
+                Some(self.ask(
+                    node,
+                    Open::Ack { id },
+                    subject,
+                    Bytes::new(),
+                    b"+ACK".to_vec(),
+                ))
             }
             Open::Ack { id } => {
                 self.open.remove(&inbox);

@@ -23,7 +23,9 @@ use relevo_store::two_slot::TwoSlot;
 /// Shards of the simulated cluster, the directory included.
 pub(super) const SHARDS: usize = 3;
 /// Small segments, so that a run crosses many.
-const SEGMENT_LEN: u64 = 128 * 1024;
+const SEGMENT_LEN: u64 = 24 * 1024;
+/// Snapshots often enough that a run has many, and segments are freed.
+const SNAPSHOT_EVERY_BYTES: usize = 100 * 1024;
 /// Bytes of log read at a time when a node starts.
 const REPLAY_LEN: usize = 64 * 1024;
 
@@ -47,6 +49,8 @@ pub(super) struct Shard {
     pub(super) written: Option<Position>,
     /// A log event is on its way.
     pub(super) log_busy: bool,
+    /// Segments removed and not counted.
+    pub(super) segments_freed: u64,
 }
 
 /// What a node is made with.
@@ -61,7 +65,13 @@ pub(super) struct Origin<'a> {
 impl Node {
     /// Starts a broker on its disk, as a process would.
     pub(super) fn start(origin: Origin<'_>) -> Result<Self, String> {
-        let Origin { name, boot, disk, keyring, random } = origin;
+        let Origin {
+            name,
+            boot,
+            disk,
+            keyring,
+            random,
+        } = origin;
         let member = MemberName::parse(name).map_err(|error| error.to_string())?;
         let mut id = [0; 16];
         random.fill(&mut id);
@@ -74,7 +84,13 @@ impl Node {
             .map(|bytes| Value::decode(&bytes))
             .transpose()
             .map_err(|error| format!("read register: {error}"))?;
-        let link = LinkEnd::new(member.clone(), StoreId(meta.store_id), boot, SHARDS - 1, value);
+        let link = LinkEnd::new(
+            member.clone(),
+            StoreId(meta.store_id),
+            boot,
+            SHARDS - 1,
+            value,
+        );
         let shards = (0..SHARDS)
             .map(|shard| {
                 Shard::open(shard, &member, disk, keyring.clone(), random)
@@ -82,7 +98,14 @@ impl Node {
             })
             .collect::<Result<_, _>>()?;
         let view = DirectoryView::new(boot);
-        Ok(Self { boot, link, register, registers_due: VecDeque::new(), shards, view })
+        Ok(Self {
+            boot,
+            link,
+            register,
+            registers_due: VecDeque::new(),
+            shards,
+            view,
+        })
     }
 }
 
@@ -97,7 +120,10 @@ impl Shard {
         let number = u16::try_from(shard).unwrap_or(0);
         let mut entropy = [0; 32];
         random.fill(&mut entropy);
-        let identity = LogIdentity { cluster: [0; 16], shard: u32::from(number) };
+        let identity = LogIdentity {
+            cluster: [0; 16],
+            shard: u32::from(number),
+        };
         let options = LogOptions {
             segment_len: SEGMENT_LEN,
             seal,
@@ -106,11 +132,21 @@ impl Shard {
         let (mut log, recovery) =
             Log::open(disk.clone(), &format!("shard-{shard}"), options, entropy)
                 .map_err(|error| error.to_string())?;
-        let after = recovery.snapshot.as_ref().map_or(0, |(position, _)| *position);
+        let after = recovery
+            .snapshot
+            .as_ref()
+            .map_or(0, |(position, _)| *position);
         let end = recovery.end.as_ref().map_or(after, |end| end.position);
-        let config = EngineConfig { shard: ShardId(number), member: member.clone(), data_shards: 2 };
+        let config = EngineConfig {
+            shard: ShardId(number),
+            member: member.clone(),
+            data_shards: 2,
+            snapshot_every_bytes: SNAPSHOT_EVERY_BYTES,
+        };
         let recovered = Recovered {
-            snapshot: recovery.snapshot.map(|(position, bytes)| (Position(position), bytes)),
+            snapshot: recovery
+                .snapshot
+                .map(|(position, bytes)| (Position(position), bytes)),
             end: Position(end),
             committed: Position(recovery.committed),
             contiguous_from: Position(log.contiguous_from()),
@@ -118,7 +154,9 @@ impl Shard {
         let mut engine = Engine::open(config, recovered).map_err(|error| error.to_string())?;
         let mut from = after + 1;
         while from <= end {
-            let entries = log.scan(from, REPLAY_LEN).map_err(|error| error.to_string())?;
+            let entries = log
+                .scan(from, REPLAY_LEN)
+                .map_err(|error| error.to_string())?;
             let Some(last) = entries.last() else { break };
             from = last.position + 1;
             engine
@@ -132,6 +170,7 @@ impl Shard {
             log_queue: VecDeque::new(),
             written: None,
             log_busy: false,
+            segments_freed: 0,
         })
     }
 
@@ -155,7 +194,9 @@ impl Shard {
             }
             return Ok(vec![Input::Durable(position)]);
         }
-        let Some(effect) = self.log_queue.pop_front() else { return Ok(Vec::new()) };
+        let Some(effect) = self.log_queue.pop_front() else {
+            return Ok(Vec::new());
+        };
         let fail = |error: LogError| error.to_string();
         Ok(match effect {
             Effect::Append { record, committed } => {
@@ -185,23 +226,40 @@ impl Shard {
                 let record = self.log.read(group, key).map_err(fail)?.map(record_of);
                 vec![Input::MessageRead { ticket, record }]
             }
-            Effect::SaveSnapshot { position, state, live } => {
+            Effect::SaveSnapshot {
+                position,
+                state,
+                live,
+            } => {
                 self.log.save_snapshot(position.0, &state).map_err(fail)?;
                 let dead: Vec<u64> = self.log.groups().collect();
                 for group in dead {
                     let first = live.iter().find(|(alive, _)| *alive == group);
-                    self.log.trim(group, first.map_or(u64::MAX, |(_, first)| *first));
+                    self.log
+                        .trim(group, first.map_or(u64::MAX, |(_, first)| *first));
                 }
-                self.log.reclaim().map_err(fail)?;
+                self.segments_freed += self.log.reclaim().map_err(fail)?.segments;
                 vec![Input::SnapshotSaved(position)]
             }
             Effect::Trim { group, first } => {
                 self.log.trim(group, first);
                 Vec::new()
             }
-            Effect::StageBegin { position, epoch, chain, state } => {
-                let end = EntryId { position: position.0, epoch: epoch.term, sub: epoch.sub, chain };
-                self.log.stage_begin(position.0, &state, end).map_err(fail)?;
+            Effect::StageBegin {
+                position,
+                epoch,
+                chain,
+                state,
+            } => {
+                let end = EntryId {
+                    position: position.0,
+                    epoch: epoch.term,
+                    sub: epoch.sub,
+                    chain,
+                };
+                self.log
+                    .stage_begin(position.0, &state, end)
+                    .map_err(fail)?;
                 vec![Input::StageWritten]
             }
             Effect::StageRecords(records) => {
@@ -244,7 +302,10 @@ fn entry_of(record: &Record) -> Entry {
 pub(super) fn record_of(entry: Entry) -> Record {
     Record {
         position: Position(entry.position),
-        epoch: Epoch { term: entry.epoch, sub: entry.sub },
+        epoch: Epoch {
+            term: entry.epoch,
+            sub: entry.sub,
+        },
         chain: entry.chain,
         group: entry.group,
         key: entry.key,

@@ -8,23 +8,32 @@ use relevo_protocol::frame::Frame;
 #[derive(Debug)]
 pub(super) enum Event {
     /// A shard takes what lies in its mailbox.
-    Shard { node: usize, boot: u64, shard: usize },
+    Shard {
+        node: usize,
+        boot: u64,
+        shard: usize,
+    },
     /// A shard's log takes the next step: writes what is queued, or syncs what was written.
-    Log { node: usize, boot: u64, shard: usize },
+    Log {
+        node: usize,
+        boot: u64,
+        shard: usize,
+    },
     /// The register of a node is durable.
     Register { node: usize, boot: u64 },
     /// A frame arrives; `link` says over which connection.
-    Frame { to: usize, link: u64, lane: Lane, frame: Box<Frame> },
+    Frame {
+        to: usize,
+        link: u64,
+        lane: Lane,
+        frame: Box<Frame>,
+    },
     /// The two nodes are connected again.
     Connect,
-    /// The connection breaks.
-    Cut,
-    /// A node dies and loses what its disk had not synced.
-    Crash { node: usize },
-    /// A node comes back.
+    /// Something breaks.
+    Fault,
+    /// A node that is down comes back.
     Restart { node: usize },
-    /// A node dies and comes back with an empty disk.
-    Wipe { node: usize },
     /// A client does something.
     Client { client: usize },
     /// Timers of a node are looked at.
@@ -56,6 +65,8 @@ impl Schedule {
 
     /// Takes the next event.
     pub(super) fn next(&mut self) -> Option<(u64, Event)> {
-        self.events.pop_first().map(|((time, _), event)| (time, event))
+        self.events
+            .pop_first()
+            .map(|((time, _), event)| (time, event))
     }
 }

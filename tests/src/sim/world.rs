@@ -52,8 +52,35 @@ pub struct Outcome {
     pub confirmed: usize,
     /// Faults that were made.
     pub faults: usize,
+    /// How often the rarer paths were taken.
+    pub coverage: Coverage,
     /// Broken promises; none, one hopes.
     pub violations: Vec<Violation>,
+}
+
+/// How often the rarer paths were taken: a run that takes none proves little about them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// Snapshots saved.
+    pub snapshots: usize,
+    /// Followers that dropped records.
+    pub truncations: usize,
+    /// Full copies put in their place.
+    pub copies: usize,
+    /// Segments removed.
+    pub segments_freed: u64,
+    /// Stores wiped.
+    pub wipes: usize,
+}
+
+impl std::ops::AddAssign for Coverage {
+    fn add_assign(&mut self, other: Self) {
+        self.snapshots += other.snapshots;
+        self.truncations += other.truncations;
+        self.copies += other.copies;
+        self.segments_freed += other.segments_freed;
+        self.wipes += other.wipes;
+    }
 }
 
 /// Runs one simulation to its end.
@@ -76,6 +103,7 @@ pub fn run(options: Options) -> Outcome {
         acked: world.checker.acked_count(),
         confirmed: world.checker.confirmed_count(),
         faults: world.faults,
+        coverage: world.coverage,
         violations: world.checker.violations,
     }
 }
@@ -102,6 +130,7 @@ struct World {
     checker: Checker,
     trace: DefaultHasher,
     faults: usize,
+    coverage: Coverage,
     slow_until: u64,
 }
 
@@ -110,8 +139,9 @@ impl World {
         let mut random = fastrand::Rng::with_seed(options.seed);
         let mut part = || random.u64(..);
         let disks = [0, 1].map(|_| Arc::new(SimDisk::new(part())));
-        let clients =
-            (0..CLIENTS).map(|number| Client::new(number, part())).collect();
+        let clients = (0..CLIENTS)
+            .map(|number| Client::new(number, part()))
+            .collect();
         let faults_random = fastrand::Rng::with_seed(part());
         let sealed = random.bool();
         let keyring = sealed.then(|| {
@@ -141,6 +171,7 @@ impl World {
             checker: Checker::default(),
             trace: DefaultHasher::new(),
             faults: 0,
+            coverage: Coverage::default(),
             slow_until: 0,
         }
     }
@@ -162,16 +193,15 @@ impl World {
             Event::Shard { node, boot, shard } => self.on_shard(node, boot, shard),
             Event::Log { node, boot, shard } => self.on_log(node, boot, shard),
             Event::Register { node, boot } => self.on_register(node, boot),
-            Event::Frame { to, link, lane, frame } => self.on_frame(to, link, lane, *frame),
+            Event::Frame {
+                to,
+                link,
+                lane,
+                frame,
+            } => self.on_frame(to, link, lane, *frame),
             Event::Connect => self.connect(),
-            Event::Cut => {
-                self.cut();
-                let later = self.now + self.random.u64(MILLISECOND..3 * SECOND);
-                self.schedule.at(later, Event::Connect);
-            }
-            Event::Crash { node } => self.crash(node),
+            Event::Fault => self.fault(),
             Event::Restart { node } => self.restart(node),
-            Event::Wipe { node } => self.wipe(node),
             Event::Client { client } => self.on_client(client),
             Event::Timers { node, boot } => self.on_timers(node, boot),
             Event::Heal => self.heal(),
@@ -180,7 +210,10 @@ impl World {
 
     fn time(&self) -> Now {
         let wall = Timestamp::from_nanos(WALL_START + self.now);
-        Now { monotonic: Monotonic(self.now), wall }
+        Now {
+            monotonic: Monotonic(self.now),
+            wall,
+        }
     }
 
     fn note(&mut self, what: impl Hash) {
@@ -188,7 +221,9 @@ impl World {
     }
 
     fn running(&mut self, node: usize, boot: u64) -> Option<&mut Node> {
-        self.nodes[node].as_mut().filter(|running| running.boot == boot)
+        self.nodes[node]
+            .as_mut()
+            .filter(|running| running.boot == boot)
     }
 
     // === Faults ===
@@ -196,24 +231,34 @@ impl World {
     fn plan_fault(&mut self) {
         let mean = self.options.fault_every_seconds * SECOND;
         let at = self.now + self.faults_random.u64(mean / 10..2 * mean);
-        if at >= self.calm_from {
-            return;
-        }
-        let node = self.faults_random.usize(..2);
-        match self.faults_random.u8(..10) {
-            0..=3 => self.schedule.at(at, Event::Crash { node }),
-            4 => {
-                self.schedule.at(at, Event::Crash { node: 0 });
-                self.schedule.at(at, Event::Crash { node: 1 });
-            }
-            5..=7 => self.schedule.at(at, Event::Cut),
-            8 => self.slow_until = at + SECOND,
-            _ => self.schedule.at(at, Event::Wipe { node }),
+        if at < self.calm_from {
+            self.schedule.at(at, Event::Fault);
         }
     }
 
-    fn crash(&mut self, node: usize) {
+    fn fault(&mut self) {
+        let node = self.faults_random.usize(..2);
+        match self.faults_random.u8(..10) {
+            0..=3 => self.crash(node),
+            4 => {
+                self.crash(0);
+                self.crash(1);
+            }
+            5..=7 => {
+                self.cut();
+                let later = self.now + self.random.u64(MILLISECOND..3 * SECOND);
+                self.schedule.at(later, Event::Connect);
+            }
+            8 => {
+                self.slow_until = self.now + SECOND;
+                self.faults += 1;
+            }
+            _ => self.wipe(node),
+        }
         self.plan_fault();
+    }
+
+    fn crash(&mut self, node: usize) {
         if self.nodes[node].take().is_none() {
             return;
         }
@@ -252,7 +297,8 @@ impl World {
                     self.post(node, usize::from(shard.0), Input::Assigned(assignment));
                 }
                 let boot = self.boots;
-                self.schedule.at(self.now + MILLISECOND, Event::Timers { node, boot });
+                self.schedule
+                    .at(self.now + MILLISECOND, Event::Timers { node, boot });
                 self.schedule.at(self.now + 5 * MILLISECOND, Event::Connect);
             }
         }
@@ -260,19 +306,22 @@ impl World {
 
     /// A disk is only lost while the other member holds everything: losing both is beyond the promise.
     fn wipe(&mut self, node: usize) {
-        self.plan_fault();
         let complete = self.nodes.iter().flatten().count() == 2
             && self.nodes.iter().flatten().all(|node| {
                 let value = node.link.value();
                 node.link.is_up()
                     && value.is_some_and(|value| {
-                        value.shards.iter().all(|one| one.in_sync == relevo_quorum::InSync::All)
+                        value
+                            .shards
+                            .iter()
+                            .all(|one| one.in_sync == relevo_quorum::InSync::All)
                     })
             });
         if !complete {
             return;
         }
         self.faults += 1;
+        self.coverage.wipes += 1;
         self.note(("wipe", node));
         self.nodes[node] = None;
         self.disks[node] = Arc::new(SimDisk::new(self.faults_random.u64(..)));
@@ -285,9 +334,11 @@ impl World {
     fn heal(&mut self) {
         self.note("heal");
         for node in 0..2 {
-            self.schedule.at(self.now + MILLISECOND, Event::Restart { node });
+            self.schedule
+                .at(self.now + MILLISECOND, Event::Restart { node });
         }
-        self.schedule.at(self.now + 20 * MILLISECOND, Event::Connect);
+        self.schedule
+            .at(self.now + 20 * MILLISECOND, Event::Connect);
     }
 
     // === Network ===
@@ -334,9 +385,20 @@ impl World {
         match Frame::decode(bytes.split_off(4).into()) {
             Ok(frame) => {
                 let (link, frame) = (self.link, Box::new(frame));
-                self.schedule.at(at, Event::Frame { to, link, lane, frame });
+                self.schedule.at(
+                    at,
+                    Event::Frame {
+                        to,
+                        link,
+                        lane,
+                        frame,
+                    },
+                );
             }
-            Err(error) => self.checker.violations.push(Violation::Halted(error.to_string())),
+            Err(error) => self
+                .checker
+                .violations
+                .push(Violation::Halted(error.to_string())),
         }
     }
 
@@ -355,7 +417,9 @@ impl World {
 
     fn link_input(&mut self, at: usize, input: LinkInput) {
         let mut effects = Vec::new();
-        let Some(node) = &mut self.nodes[at] else { return };
+        let Some(node) = &mut self.nodes[at] else {
+            return;
+        };
         node.link.handle(input, &mut effects);
         debug_assert_eq!(node.link.hello(HelloLane::Client).lane, HelloLane::Client);
         for effect in effects {
@@ -367,7 +431,9 @@ impl World {
         match effect {
             LinkEffect::Send(frame) => self.send(at, Lane::Replication, frame),
             LinkEffect::StoreRegister(value) => {
-                let Some(node) = &mut self.nodes[at] else { return };
+                let Some(node) = &mut self.nodes[at] else {
+                    return;
+                };
                 node.registers_due.push_back(value.to_vec());
                 let boot = node.boot;
                 let later = self.now + self.random.u64(100_000..3 * MILLISECOND);
@@ -394,18 +460,25 @@ impl World {
             LinkEffect::Close(why) => {
                 self.note(format!("close {why:?}"));
                 self.cut();
-                self.schedule.at(self.now + 50 * MILLISECOND, Event::Connect);
+                self.schedule
+                    .at(self.now + 50 * MILLISECOND, Event::Connect);
             }
         }
     }
 
     fn on_register(&mut self, at: usize, boot: u64) {
-        let Some(node) = self.running(at, boot) else { return };
-        let Some(value) = node.registers_due.pop_front() else { return };
+        let Some(node) = self.running(at, boot) else {
+            return;
+        };
+        let Some(value) = node.registers_due.pop_front() else {
+            return;
+        };
         match node.register.store(&value) {
             Ok(()) => self.link_input(at, LinkInput::RegisterStored),
             Err(error) => {
-                self.checker.violations.push(Violation::StoreFailed(error.to_string()));
+                self.checker
+                    .violations
+                    .push(Violation::StoreFailed(error.to_string()));
             }
         }
     }
@@ -413,19 +486,30 @@ impl World {
     // === Shards and their logs ===
 
     fn post(&mut self, at: usize, shard: usize, input: Input) {
-        let Some(node) = &mut self.nodes[at] else { return };
+        let Some(node) = &mut self.nodes[at] else {
+            return;
+        };
         let boot = node.boot;
         let mailbox = &mut node.shards[shard].mailbox;
         mailbox.push_back(input);
         if mailbox.len() == 1 {
             let later = self.now + self.random.u64(1_000..200_000);
-            self.schedule.at(later, Event::Shard { node: at, boot, shard });
+            self.schedule.at(
+                later,
+                Event::Shard {
+                    node: at,
+                    boot,
+                    shard,
+                },
+            );
         }
     }
 
     fn on_shard(&mut self, at: usize, boot: u64, shard: usize) {
         let now = self.time();
-        let Some(node) = self.running(at, boot) else { return };
+        let Some(node) = self.running(at, boot) else {
+            return;
+        };
         for effect in node.shards[shard].run(now) {
             self.note((at, shard, format!("{effect:?}")));
             self.carry_out(at, shard, effect);
@@ -444,7 +528,9 @@ impl World {
                 if let Some(node) = &mut self.nodes[at]
                     && node.view.apply(&change).is_err()
                 {
-                    self.checker.violations.push(Violation::Halted("the view is full".to_owned()));
+                    self.checker
+                        .violations
+                        .push(Violation::Halted("the view is full".to_owned()));
                 }
             }
             Effect::PeerComplete => self.link_input(at, LinkInput::PeerComplete(shard_id(shard))),
@@ -474,14 +560,24 @@ impl World {
                 self.post(at, shard, Input::Durable(position));
             }
         }
-        let Some(node) = &mut self.nodes[at] else { return };
+        match &effect {
+            Effect::SaveSnapshot { .. } => self.coverage.snapshots += 1,
+            Effect::Truncate(_) => self.coverage.truncations += 1,
+            Effect::StageCommit => self.coverage.copies += 1,
+            _ => {}
+        }
+        let Some(node) = &mut self.nodes[at] else {
+            return;
+        };
         node.shards[shard].log_queue.push_back(effect);
         self.plan_log_step(at, shard);
     }
 
     fn plan_log_step(&mut self, at: usize, shard: usize) {
         let slow = self.now < self.slow_until;
-        let Some(node) = &mut self.nodes[at] else { return };
+        let Some(node) = &mut self.nodes[at] else {
+            return;
+        };
         let boot = node.boot;
         let state = &mut node.shards[shard];
         if state.log_busy || (state.log_queue.is_empty() && state.written.is_none()) {
@@ -493,17 +589,30 @@ impl World {
         } else {
             self.random.u64(20_000..2 * MILLISECOND)
         };
-        self.schedule.at(self.now + delay, Event::Log { node: at, boot, shard });
+        self.schedule.at(
+            self.now + delay,
+            Event::Log {
+                node: at,
+                boot,
+                shard,
+            },
+        );
     }
 
     fn on_log(&mut self, at: usize, boot: u64, shard: usize) {
-        let Some(node) = self.running(at, boot) else { return };
+        let Some(node) = self.running(at, boot) else {
+            return;
+        };
         let state = &mut node.shards[shard];
         state.log_busy = false;
-        match state.log_step() {
+        let stepped = state.log_step();
+        let freed = std::mem::take(&mut state.segments_freed);
+        let state = &node.shards[shard];
+        let end = state.log.durable();
+        self.coverage.segments_freed += freed;
+        match stepped {
             Err(why) => self.checker.violations.push(Violation::StoreFailed(why)),
             Ok(inputs) => {
-                let end = state.log.durable();
                 if inputs.iter().any(|input| {
                     matches!(input, Input::Durable(_) | Input::Truncated | Input::Staged)
                 }) {
@@ -519,14 +628,24 @@ impl World {
 
     fn on_timers(&mut self, at: usize, boot: u64) {
         let now = Monotonic(self.now);
-        let Some(node) = self.running(at, boot) else { return };
+        let Some(node) = self.running(at, boot) else {
+            return;
+        };
         let due: Vec<usize> = (0..SHARDS)
-            .filter(|shard| node.shards[*shard].engine.next_timer().is_some_and(|at| at <= now))
+            .filter(|shard| {
+                node.shards[*shard]
+                    .engine
+                    .next_timer()
+                    .is_some_and(|at| at <= now)
+            })
             .collect();
         for shard in due {
             self.post(at, shard, Input::Timer);
         }
-        self.schedule.at(self.now + 20 * MILLISECOND, Event::Timers { node: at, boot });
+        self.schedule.at(
+            self.now + 20 * MILLISECOND,
+            Event::Timers { node: at, boot },
+        );
     }
 
     /// Work goes to the shard's leader: here, or over the link; or it comes back.
@@ -566,8 +685,12 @@ impl World {
     }
 
     fn ask(&mut self, ask: Ask) {
-        let Some(node) = &self.nodes[ask.node] else { return };
-        let Ok(subject) = SubjectRef::parse(&ask.message.subject) else { return };
+        let Some(node) = &self.nodes[ask.node] else {
+            return;
+        };
+        let Ok(subject) = SubjectRef::parse(&ask.message.subject) else {
+            return;
+        };
         let (shard, work) = match node.view.target(subject) {
             Target::None | Target::Refused(_) => return,
             Target::Stream(shard) => (shard, Work::Publish(ask.message)),
@@ -583,8 +706,12 @@ impl World {
         let mut words = subject.split('.').skip(1);
         let client = words.next().and_then(|word| word.parse::<usize>().ok());
         let inbox = words.next().and_then(|word| word.parse::<u64>().ok());
-        let (Some(client), Some(inbox)) = (client, inbox) else { return };
-        let Some(client) = self.clients.get_mut(client) else { return };
+        let (Some(client), Some(inbox)) = (client, inbox) else {
+            return;
+        };
+        let Some(client) = self.clients.get_mut(client) else {
+            return;
+        };
         if let Some(ask) = client.on_message(inbox, message, &mut self.checker) {
             self.ask(ask);
         }

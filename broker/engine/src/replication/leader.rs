@@ -191,6 +191,7 @@ impl Engine {
                 *applied = now_applied.min(end);
                 if now_durable == end {
                     self.batch.clear();
+                    self.commit_due = true;
                     self.peer = Peer::InSync {
                         durable: end,
                         applied: now_applied,
