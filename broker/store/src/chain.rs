@@ -315,7 +315,8 @@ impl<D: Disk> Chain<D> {
             self.open_tail(first)?;
         }
         if cut_needed {
-            self.write_mark(BlockKind::Cut, position)?;
+            // Where all of it goes, the cut is in front of the segment's first entry.
+            self.write_mark(BlockKind::Cut, position.max(first - 1))?;
             self.sync_tail()?;
             self.reindex(first)?;
         }

@@ -130,7 +130,7 @@ impl<D: Disk> Chain<D> {
         let (header, codec) =
             SegmentHeader::decode(&bytes, &self.options.identity, self.options.seal.as_deref())
                 .map_err(|fault| fault.at(&path, first))?;
-        if header.first != first {
+        if header.first != first || first == 0 {
             return Err(LogError::Foreign { path });
         }
         self.segments.insert(first, Segment::new(header, codec));
@@ -155,7 +155,7 @@ impl<D: Disk> Chain<D> {
             recovered.contiguous_from = if first == 1 { 0 } else { first };
         } else if !follows {
             let above_before = before.is_none_or(|before| before.position < first);
-            if !above_before || first == 0 || first - 1 > floor {
+            if !above_before || first - 1 > floor {
                 return Err(self.corrupt_at(first, 0));
             }
             recovered.contiguous_from = first;
