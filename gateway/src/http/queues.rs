@@ -1,5 +1,7 @@
 //! `/v1/queues`.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
@@ -14,7 +16,6 @@ use relevo_protocol::jetstream::publish::{MAX_DELAY, MAX_KEY_LEN, MAX_PRIORITY};
 use relevo_protocol::name::QueueName;
 use serde::Serialize;
 use serde_json::json;
-use std::time::Duration;
 
 use super::Api;
 use super::message::{MessageJson, encode_array};
