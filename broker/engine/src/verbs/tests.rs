@@ -1,3 +1,4 @@
+mod engine;
 mod follow;
 mod messages;
 mod order;
