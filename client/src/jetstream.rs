@@ -11,21 +11,32 @@ pub use stored::StoredMessage;
 pub(crate) use stored::{kept_headers, origin_of_delivery};
 
 use relevo_protocol::jetstream::api::{
-    ResponseError, StreamInfoRequest, StreamList, StreamsRequest, decode_response,
+    ResponseError, StreamConfigRequest, StreamCreated, StreamInfoRequest, StreamList,
+    StreamsRequest, decode_response,
 };
 use relevo_protocol::jetstream::consumer::ConsumerInfo;
 use relevo_protocol::jetstream::endpoint::Endpoint;
 use relevo_protocol::jetstream::json;
-use relevo_protocol::jetstream::stream::StreamInfo;
+use relevo_protocol::jetstream::stream::{StreamConfig, StreamInfo};
 use relevo_protocol::name::{ConsumerName, StreamName};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::client::Client;
 use crate::error::{BadAnswer, JetStreamError};
 
 /// The most pages of a list that are asked for.
 const LIST_PAGES_MAX: usize = 4096;
+
+/// Whether creating made something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Creation {
+    /// It was not there and is now.
+    Created,
+    /// It was there, with the same options.
+    Exists,
+}
 
 impl Client {
     /// A request to the JetStream API: any endpoint, with the types of [`relevo_protocol::jetstream::api`].
@@ -47,6 +58,34 @@ impl Client {
         decode_response(answer.payload_slice()).map_err(|error| match error {
             ResponseError::Refused(error) => JetStreamError::Refused(error),
             ResponseError::Malformed { .. } => JetStreamError::BadAnswer(BadAnswer::Json),
+        })
+    }
+
+    pub(crate) async fn create_stream(
+        &self,
+        config: StreamConfig,
+    ) -> Result<Creation, JetStreamError> {
+        let endpoint = Endpoint::StreamCreate(config.name.clone());
+        let asked = Instant::now();
+        let created: StreamCreated = self
+            .api(
+                &endpoint,
+                &StreamConfigRequest {
+                    config,
+                    pedantic: false,
+                },
+            )
+            .await?;
+        // A nats-server of its own says of every stream that it made it (observed on 2.15.2): look at its age too.
+        let age = created
+            .info
+            .ts
+            .saturating_duration_since(created.info.created);
+        let is_new = created.did_create && age <= asked.elapsed();
+        Ok(if is_new {
+            Creation::Created
+        } else {
+            Creation::Exists
         })
     }
 

@@ -131,7 +131,7 @@ pub use error::{
 };
 pub use follower::Follower;
 pub use headers::Headers;
-pub use jetstream::{READ_BYTES_MAX, StoredMessage};
+pub use jetstream::{Creation, READ_BYTES_MAX, StoredMessage};
 pub use lease::{LeaseError, LeaseHandle};
 pub use message::Message;
 pub use options::{
@@ -141,7 +141,7 @@ pub use options::{
 pub use pending::PENDING_MAX;
 pub use publisher::{PubAckFuture, Publisher, STREAM_PUBLISH_WINDOW};
 pub use push::{PostOptions, PushOptions, Pushed};
-pub use queue::{Creation, Job, PopOptions, Queue};
+pub use queue::{Job, PopOptions, Queue};
 pub use status::{Event, Status};
 pub use subject::AsSubject;
 pub use subscriber::Subscriber;

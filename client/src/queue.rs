@@ -8,8 +8,7 @@ use relevo_protocol::convention::info::QueueInfo;
 use relevo_protocol::convention::lease::Lease;
 use relevo_protocol::convention::queue::{self as convention, QueueOptions};
 use relevo_protocol::jetstream::api::{
-    ConsumerAction, ConsumerCreateRequest, PurgeRequest, Purged, StreamConfigRequest,
-    StreamCreated, Success,
+    ConsumerAction, ConsumerCreateRequest, PurgeRequest, Purged, Success,
 };
 use relevo_protocol::jetstream::consumer::ConsumerInfo;
 use relevo_protocol::jetstream::endpoint::Endpoint;
@@ -21,7 +20,8 @@ use crate::client::Client;
 use crate::error::{BadAnswer, JetStreamError};
 use crate::headers::Headers;
 use crate::jetstream::{
-    Empty, Pull, StoredMessage, kept_headers, origin_of_delivery, pull_once, read_messages,
+    Creation, Empty, Pull, StoredMessage, kept_headers, origin_of_delivery, pull_once,
+    read_messages,
 };
 use crate::lease::{LeaseError, LeaseHandle};
 use crate::message::Message;
@@ -72,15 +72,6 @@ impl Client {
 pub struct Queue {
     client: Client,
     name: QueueName,
-}
-
-/// Whether creating made something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Creation {
-    /// It was not there and is now.
-    Created,
-    /// It was there, with the same options.
-    Exists,
 }
 
 /// How messages are taken from a queue.
@@ -138,17 +129,8 @@ impl Queue {
     /// A [`JetStreamError`]; one for which [`JetStreamError::is_conflict`] holds when the queue is there with other options.
     pub async fn create(&self, options: &QueueOptions) -> Result<Creation, JetStreamError> {
         let config = convention::stream_config(&self.name, options);
-        let request = StreamConfigRequest {
-            config,
-            pedantic: false,
-        };
-        let created: Result<StreamCreated, _> = self
-            .client
-            .api(&Endpoint::StreamCreate(self.stream()), &request)
-            .await;
-        let creation = match created {
-            Ok(created) if created.did_create => Creation::Created,
-            Ok(_) => Creation::Exists,
+        let creation = match self.client.create_stream(config).await {
+            Ok(creation) => creation,
             Err(conflict) if conflict.is_conflict() => {
                 return self.is_same(options, conflict).await;
             }

@@ -2,7 +2,7 @@
 
 use relevo_protocol::convention::info::TopicInfo;
 use relevo_protocol::convention::topic::{self as convention, TopicOptions};
-use relevo_protocol::jetstream::api::{StreamConfigRequest, StreamCreated, Success};
+use relevo_protocol::jetstream::api::Success;
 use relevo_protocol::jetstream::endpoint::Endpoint;
 use relevo_protocol::name::{NameError, StreamName, SubscriptionName, TopicName};
 use relevo_protocol::verb::{StartFrom, VERB_MESSAGES_MAX};
@@ -10,9 +10,8 @@ use relevo_protocol::verb::{StartFrom, VERB_MESSAGES_MAX};
 use crate::client::Client;
 use crate::error::{BadAnswer, JetStreamError};
 use crate::follower::Follower;
-use crate::jetstream::{Empty, StoredMessage, read_messages};
+use crate::jetstream::{Creation, Empty, StoredMessage, read_messages};
 use crate::push::{PostOptions, Pushed};
-use crate::queue::Creation;
 use crate::subscription::Subscription;
 
 /// The subjects of all topics.
@@ -65,17 +64,7 @@ impl Topic {
     /// A [`JetStreamError`]; one for which [`JetStreamError::is_conflict`] holds when the topic is there with other options.
     pub async fn create(&self, options: &TopicOptions) -> Result<Creation, JetStreamError> {
         let config = convention::stream_config(&self.name, options);
-        let request = StreamConfigRequest {
-            config,
-            pedantic: false,
-        };
-        let created: Result<StreamCreated, _> = self
-            .client
-            .api(&Endpoint::StreamCreate(self.stream()), &request)
-            .await;
-        match created {
-            Ok(created) if created.did_create => Ok(Creation::Created),
-            Ok(_) => Ok(Creation::Exists),
+        match self.client.create_stream(config).await {
             Err(conflict) if conflict.is_conflict() => {
                 let stream = self.client.stream_info(self.stream()).await?;
                 let is_same = convention::is_same(&self.name, options, &stream.config);
@@ -85,7 +74,7 @@ impl Topic {
                     Err(conflict)
                 }
             }
-            Err(error) => Err(error),
+            other => other,
         }
     }
 

@@ -14,9 +14,10 @@ use super::mock::{Mock, Peer, Published};
 use crate::client::Client;
 use crate::error::{JetStreamError, Outcome, RequestError};
 use crate::headers::Headers;
+use crate::jetstream::Creation;
 use crate::lease::LeaseError;
 use crate::push::PushOptions;
-use crate::queue::{Creation, PopOptions, Queue};
+use crate::queue::{PopOptions, Queue};
 
 pub(super) fn stream_info(config: StreamConfig, state: StreamState) -> StreamInfo {
     StreamInfo {

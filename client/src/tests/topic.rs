@@ -14,8 +14,8 @@ use super::queue::{consumer_info, stream_info};
 use crate::client::Client;
 use crate::error::JetStreamError;
 use crate::follower::Follower;
+use crate::jetstream::Creation;
 use crate::push::PostOptions;
-use crate::queue::Creation;
 use crate::topic::Topic;
 
 fn news_info(options: &TopicOptions) -> StreamInfo {
