@@ -320,6 +320,7 @@ impl<D: Disk> Chain<D> {
             self.sync_tail()?;
             self.reindex(first)?;
         }
+        self.recount_last_keys();
         self.durable = self.end().map_or(0, |end| end.position);
         Ok(())
     }
@@ -391,7 +392,6 @@ impl<D: Disk> Chain<D> {
         }
         self.walk_segment(first, u64::MAX)?;
         self.note_groups(first);
-        self.recount_last_keys();
         Ok(())
     }
 

@@ -236,7 +236,14 @@ fn message_that_looks_like_a_block_does_not_pass_for_one() {
         let disk = SimDisk::new(seed);
         let mut log = open(&disk);
         fill(&mut log, 1..=2);
-        log.append(&[Entry { body: Bytes::from(block.repeat(3)), ..entry(3) }], 0).unwrap();
+        log.append(
+            &[Entry {
+                body: Bytes::from(block.repeat(3)),
+                ..entry(3)
+            }],
+            0,
+        )
+        .unwrap();
         disk.crash(Unsynced::Subset);
         let found = scan_all(&mut open(&disk), 1);
         assert_eq!(found[..2], entries(1..=2), "seed {seed}");

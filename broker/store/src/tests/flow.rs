@@ -515,7 +515,8 @@ fn end_of_a_log_is_known_when_its_last_segment_is_empty() {
     }
     // The third segment begins with the last entry, so cutting that off leaves it out, and the second one ended.
     let kept = entry(last - 1).id();
-    log.truncate_after(log.live.committed.max(last - 1)).unwrap();
+    log.truncate_after(log.live.committed.max(last - 1))
+        .unwrap();
     assert_eq!((log.end(), open(&disk).end()), (Some(kept), Some(kept)));
     fill(&mut log, last..=last + 40);
     assert_eq!(scan_all(&mut open(&disk), 1), entries(1..=last + 40));
