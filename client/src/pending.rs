@@ -233,3 +233,104 @@ impl Drop for RemoveOnDrop<'_> {
         self.pending.remove(self.token);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::message::Parts;
+
+    fn waiter(deadline: Instant) -> (Waiter, oneshot::Receiver<Answer>) {
+        let (answer, answered) = oneshot::channel();
+        (
+            Waiter {
+                answer,
+                deadline,
+                place: None,
+            },
+            answered,
+        )
+    }
+
+    fn message(subject: &[u8]) -> Message {
+        let chunk = Bytes::copy_from_slice(subject);
+        let parts = Parts {
+            subject: &chunk,
+            reply: None,
+            headers: &[],
+            payload: &[],
+        };
+        Message::new(&chunk, 0..chunk.len(), parts).unwrap()
+    }
+
+    #[test]
+    fn an_answer_meets_its_waiter_once_and_no_later_one_in_its_slot() {
+        let pending = Pending::new();
+        let now = Instant::now();
+        let (first, mut answered) = waiter(now);
+        let token = pending.insert(first).unwrap();
+        let reply = pending.reply_subject(token);
+        pending.answer(&mut vec![
+            message(reply.as_bytes()),
+            message(reply.as_bytes()),
+        ]);
+        assert_eq!(
+            answered.try_recv().unwrap().unwrap().subject().as_bytes(),
+            reply.as_bytes()
+        );
+
+        let (second, mut answered) = waiter(now);
+        let next = pending.insert(second).unwrap();
+        assert_eq!((next.index(), next == token), (token.index(), false));
+        pending.remove(token);
+        pending.answer(&mut vec![
+            message(reply.as_bytes()),
+            message(b"_INBOX.else"),
+            message(b"x"),
+        ]);
+        assert!(answered.try_recv().is_err());
+        assert_eq!(pending.len(), 1);
+    }
+
+    #[test]
+    fn overdue_waiters_are_given_up_and_others_stay() {
+        let pending = Pending::new();
+        let now = Instant::now();
+        let (overdue, mut overdue_answer) = waiter(now);
+        let (other, mut other_answer) = waiter(now + std::time::Duration::from_secs(1));
+        pending.insert(overdue).unwrap();
+        pending.insert(other).unwrap();
+        pending.give_up_overdue(now);
+        assert_eq!(
+            overdue_answer.try_recv().unwrap().unwrap_err(),
+            Unanswered::TimedOut
+        );
+        assert_eq!(pending.len(), 1);
+        pending.give_up_all();
+        assert_eq!(
+            other_answer.try_recv().unwrap().unwrap_err(),
+            Unanswered::ConnectionLost
+        );
+        assert_eq!(pending.len(), 0);
+    }
+
+    #[test]
+    fn there_are_no_more_slots_than_may_wait() {
+        let pending = Pending::new();
+        let now = Instant::now();
+        let tokens: Vec<_> = (0..PENDING_MAX)
+            .map(|_| pending.insert(waiter(now).0).unwrap())
+            .collect();
+        assert!(pending.insert(waiter(now).0).is_none());
+        pending.remove(tokens[7]);
+        assert_eq!(pending.insert(waiter(now).0).unwrap().index(), 7);
+    }
+
+    #[test]
+    fn a_reply_subject_has_room_for_the_largest_token() {
+        let pending = Pending::new();
+        let reply = pending.reply_subject(Token(u64::MAX));
+        assert!(reply.as_bytes().ends_with(b".18446744073709551615"));
+    }
+}
