@@ -32,6 +32,7 @@ use crate::board::Board;
 use crate::clock::Clock;
 use crate::config::{Config, ConfigError, Listen, PeerAddress};
 use crate::counters::Counters;
+use crate::fatal;
 use crate::info::Identity;
 use crate::listen::{self, ClientPort};
 use crate::monitor::{self, Monitor};
@@ -309,7 +310,9 @@ impl Broker {
             link: None,
             held_event: None,
         };
-        self.shards.tasks.spawn(task.run());
+        self.shards
+            .tasks
+            .spawn(fatal::guarded("shard task", task.run()));
         Ok(())
     }
 
@@ -347,7 +350,9 @@ impl Broker {
             stop: self.link.stop.clone(),
             contact: ContactState::default(),
         };
-        self.link.tasks.spawn(owner.run());
+        self.link
+            .tasks
+            .spawn(fatal::guarded("link task", owner.run()));
     }
 }
 

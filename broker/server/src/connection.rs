@@ -132,11 +132,13 @@ impl Connection {
         let (client, exchange) = front.leave().await;
         let last_words = async {
             client.outbound.finish();
-            let end = writer.await;
-            if matches!(end, Ok(WriterEnd::DeadlineMissed)) {
+            let written = writer.await;
+            if matches!(written, Ok(WriterEnd::DeadlineMissed)) {
                 counters::count(&exchange.counters.slow_consumers);
             }
-            linger(&socket).await;
+            if end == End::Told {
+                linger(&socket).await;
+            }
         };
         if end != End::HungUp {
             // Whoever does not take them is not waited for.

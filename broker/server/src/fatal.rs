@@ -1,6 +1,8 @@
 //! Faults after which nothing this process says may be believed: it ends, and is started again.
 
 use std::fmt;
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What the process exits with; `EX_IOERR` of sysexits.
 const EXIT_CODE: i32 = 74;
@@ -12,22 +14,19 @@ pub(crate) fn exit(what: &str, why: &dyn fmt::Display) -> ! {
     std::process::exit(EXIT_CODE)
 }
 
-/// Ends the process when the task or thread that holds it panics.
-#[derive(Debug)]
-pub(crate) struct ExitOnPanic {
-    what: &'static str,
+/// The future, whose panic ends the process.
+pub(crate) async fn guarded<F: Future>(what: &'static str, future: F) -> F::Output {
+    let mut future = Box::pin(future);
+    poll_fn(move |context| {
+        catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context)))
+            .unwrap_or_else(|_| exit(what, &PANICKED))
+    })
+    .await
 }
 
-impl ExitOnPanic {
-    pub(crate) const fn new(what: &'static str) -> Self {
-        Self { what }
-    }
+/// Runs `work`, whose panic ends the process.
+pub(crate) fn run_guarded<T>(what: &'static str, work: impl FnOnce() -> T) -> T {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| exit(what, &PANICKED))
 }
 
-impl Drop for ExitOnPanic {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            exit(self.what, &"panicked, which is a bug");
-        }
-    }
-}
+const PANICKED: &str = "it panicked, which is a bug";

@@ -23,7 +23,6 @@ use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
-use crate::fatal::ExitOnPanic;
 use crate::peer::lane::{LaneQueue, Queued};
 use crate::router::publisher::{Published, Publisher, Scope};
 use crate::shards::{Event, Inboxes, Place};
@@ -69,7 +68,6 @@ struct Batch {
 impl ShardTask {
     /// Serves the shard until `stop`, or until its log thread ends.
     pub(crate) async fn run(mut self) {
-        let _guard = ExitOnPanic::new("shard task");
         let mut batch = Batch::default();
         while self.wait(&mut batch).await {
             self.collect(&mut batch);

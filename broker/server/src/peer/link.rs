@@ -25,7 +25,7 @@ use super::writer::write_lane;
 use crate::board::LinkStatus;
 use crate::config::PeerAddress;
 use crate::counters;
-use crate::fatal::{self, ExitOnPanic};
+use crate::fatal;
 use crate::register::Register;
 use crate::router::publisher::Exchange;
 use crate::shards::Event;
@@ -86,7 +86,6 @@ enum LinkLoss {
 impl LinkOwner {
     /// Keeps the link until the broker stops.
     pub(crate) async fn run(mut self) {
-        let _guard = ExitOnPanic::new("link task");
         let mut next = None;
         loop {
             let lanes = match next.take() {

@@ -24,7 +24,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::counters;
-use crate::fatal::{self, ExitOnPanic};
+use crate::fatal;
 use crate::random;
 use crate::router::publisher::Exchange;
 
@@ -240,7 +240,11 @@ pub(crate) fn start_thread(
     };
     let handle = thread::Builder::new()
         .name(format!("log-{shard}"))
-        .spawn(move || thread.run(&runtime, job_queue, &answer_queue))?;
+        .spawn(move || {
+            fatal::run_guarded("log thread", || {
+                thread.run(&runtime, job_queue, &answer_queue)
+            });
+        })?;
     Ok((LogHandle { jobs, answers }, handle))
 }
 
@@ -251,7 +255,6 @@ impl LogThread {
         mut jobs: mpsc::Receiver<Vec<LogJob>>,
         answers: &mpsc::Sender<Vec<Input>>,
     ) {
-        let _guard = ExitOnPanic::new("log thread");
         loop {
             let Some(batch) = self.next_batch(runtime, &mut jobs) else {
                 return;
