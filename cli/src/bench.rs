@@ -77,7 +77,7 @@ struct Figures {
 /// Runs `relevo bench`.
 pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
     let load = Load { server: arguments.server, payload: vec![b'x'; arguments.size] };
-    let figures = match arguments.what {
+    let mut figures = match arguments.what {
         What::Pubsub { messages, subscribers } => load.pubsub(messages, subscribers).await?,
         What::Request { requests } => load.request(requests).await?,
         What::Stream { messages, window, replicas } => {

@@ -3,10 +3,16 @@
 
 mod binary;
 mod brokers;
+mod gateway;
+mod http;
+mod telnet;
 mod until;
 mod up;
 
 pub use binary::relevo;
 pub use brokers::{Brokers, Sealing};
+pub use gateway::Gateway;
+pub use http::{Answer, Event, Events, Http};
+pub use telnet::{Shown, Telnet};
 pub use until::{WAIT_MAX, until};
 pub use up::Up;

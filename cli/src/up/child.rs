@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::{ChildStdout, Command};
+use tokio::process::{ChildStdin, ChildStdout, Command};
 
 use crate::exit::Failure;
 use crate::supervised::Report;
@@ -23,6 +23,8 @@ pub(super) struct Child {
     pub(super) log: PathBuf,
     flags: Vec<OsString>,
     process: Option<tokio::process::Child>,
+    /// Kept apart from the process: waiting for a process closes the input that it holds.
+    input: Option<ChildStdin>,
     output: Option<BufReader<ChildStdout>>,
     pid: u32,
 }
@@ -31,7 +33,7 @@ impl Child {
     /// A child that is to run this binary with `flags` and log into `dir`.
     pub(super) fn new(name: &'static str, dir: &Path, flags: Vec<OsString>) -> Self {
         let log = dir.join(format!("{name}.log"));
-        Self { name, log, flags, process: None, output: None, pid: 0 }
+        Self { name, log, flags, process: None, input: None, output: None, pid: 0 }
     }
 
     /// Starts the process.
@@ -52,6 +54,7 @@ impl Child {
             .spawn()
             .map_err(|error| Failure::new(tried(), error))?;
         self.pid = process.id().unwrap_or(0);
+        self.input = process.stdin.take();
         self.output = process.stdout.take().map(BufReader::new);
         self.process = Some(process);
         Ok(())
@@ -116,7 +119,7 @@ impl Child {
     /// Stops the process: its standard input ends; after a while it is killed.
     pub(super) async fn stop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        drop(process.stdin.take());
+        drop(self.input.take());
         if tokio::time::timeout(STOP_MAX, process.wait()).await.is_err() {
             eprintln!("relevo: {} did not stop within {} s, killing it", self.name, STOP_MAX.as_secs());
             let _ = process.kill().await;

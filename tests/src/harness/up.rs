@@ -81,6 +81,16 @@ impl Up {
         }
     }
 
+    /// Ends one broker as a crash would (kill -9); the rest goes on.
+    ///
+    /// # Panics
+    /// When it does not end within [`WAIT_MAX`].
+    pub fn kill_broker(&self, index: usize) {
+        let pid = self.pids[index];
+        send_signal(pid, "KILL");
+        until("a killed broker is gone", || (!is_alive(pid)).then_some(()));
+    }
+
     /// Stops it as Ctrl-C would; what it stored stays with the value returned.
     ///
     /// # Panics

@@ -2,6 +2,7 @@
 //! acknowledge, through either broker, and give up on what is not answered.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use bytes::Bytes;
 use relevo_protocol::convention::queue::{self, QueueOptions};
@@ -18,6 +19,9 @@ const OPEN_MAX: usize = 64;
 
 /// The topic `two` keeps this many messages, so that segments die.
 pub(super) const TOPIC_TWO_MAX: u64 = 100;
+
+/// Leases run out within a run, and messages come again.
+const LEASE: Duration = Duration::from_secs(3);
 
 /// What a client asks of a broker.
 #[derive(Debug)]
@@ -49,7 +53,10 @@ fn creations() -> Vec<(String, Vec<u8>)> {
     let mut made = Vec::new();
     for name in ["one", "two"] {
         let queue = QueueName::parse(name).expect("a valid name");
-        let options = QueueOptions::default();
+        let options = QueueOptions {
+            lease: LEASE,
+            ..QueueOptions::default()
+        };
         let stream = queue::stream_config(&queue, &options);
         let endpoint = Endpoint::StreamCreate(stream.name.clone());
         made.push((
