@@ -383,15 +383,20 @@ impl<D: Disk> Chain<D> {
     }
 
     fn reindex(&mut self, first: u64) -> Result<(), LogError> {
-        let groups: Vec<u64> = match self.segments.get(&first) {
-            Some(segment) => segment.index.groups().map(|(group, _, _)| group).collect(),
-            None => return Ok(()),
+        let Some(segment) = self.segments.get(&first) else {
+            return Ok(());
         };
+        let groups: Vec<u64> = segment.index.groups().map(|(group, _, _)| group).collect();
+        let mut first_live = Vec::new();
         for group in groups {
+            first_live.push((group, self.groups.first_live(group)));
             self.groups.forget(group, first);
         }
         self.walk_segment(first, u64::MAX)?;
         self.note_groups(first);
+        for (group, first_key) in first_live {
+            self.groups.trim(group, first_key);
+        }
         Ok(())
     }
 

@@ -187,6 +187,11 @@ impl GroupTable {
         }
     }
 
+    /// The lowest key of a group that is not dead.
+    pub(crate) fn first_live(&self, group: u64) -> u64 {
+        self.groups.get(&group).map_or(0, |entry| entry.first_live)
+    }
+
     /// Whether keys of a group up to `last_key` are all dead.
     pub(crate) fn is_dead(&self, group: u64, last_key: u64) -> bool {
         self.groups

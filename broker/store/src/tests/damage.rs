@@ -148,22 +148,27 @@ fn tail_that_is_missing_below_the_committed_position_is_damage() {
 
 #[test]
 fn damage_in_a_segment_that_is_not_the_last_is_never_taken_for_torn() {
-    let disk = SimDisk::new(1);
-    let mut log = open(&disk);
-    fill(&mut log, 1..=100);
-    let len = usize::try_from(log.live.segments[&1].len).unwrap();
-    drop(log);
-    let before = disk.contents(SEGMENT).unwrap();
-    for from in (4096..len).step_by(640) {
-        overwrite(&disk, SEGMENT, from, &vec![0; len - from]);
-        let refused = try_open(&disk, None).err();
-        assert!(
-            matches!(refused, Some(LogError::Corrupt { .. })),
-            "{from}: {refused:?}"
-        );
+    for covered in [false, true] {
+        let disk = SimDisk::new(1);
+        let mut log = open(&disk);
+        fill(&mut log, 1..=100);
+        if covered {
+            log.save_snapshot(100, b"state").unwrap();
+        }
+        let len = usize::try_from(log.live.segments[&1].len).unwrap();
+        drop(log);
+        let before = disk.contents(SEGMENT).unwrap();
+        for from in (4096..len).step_by(640).chain([len - 64]) {
+            overwrite(&disk, SEGMENT, from, &vec![0; len - from]);
+            let refused = try_open(&disk, None).err();
+            assert!(
+                matches!(refused, Some(LogError::Corrupt { .. })),
+                "{from}: {refused:?}"
+            );
+            overwrite(&disk, SEGMENT, 0, &before);
+        }
+        assert!(try_open(&disk, None).is_ok());
     }
-    overwrite(&disk, SEGMENT, 0, &before);
-    assert!(try_open(&disk, None).is_ok());
 }
 
 #[test]

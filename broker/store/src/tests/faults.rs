@@ -1,6 +1,7 @@
 //! Disks that are full or fail.
 
 use super::*;
+use crate::sim_disk::Unsynced;
 
 #[test]
 fn failed_sync_poisons_the_log_for_ever() {
@@ -48,7 +49,7 @@ fn what_a_failed_sync_left_in_memory_only_is_written_again_by_the_next_process()
         let end = log.durable();
         assert_eq!(end, 12);
         drop(log);
-        disk.crash(crate::sim_disk::Unsynced::Lost);
+        disk.crash(Unsynced::Lost);
         assert_eq!(
             scan_all(&mut open(&disk), 1),
             entries(1..=12),
@@ -81,13 +82,15 @@ fn append_to_a_full_disk_counts_nothing_and_succeeds_when_there_is_room() {
             Err(LogError::Full { .. })
         ));
 
-        // What was refused is not found later either.
-        disk.set_capacity(u64::MAX);
-        if room % 4 == 0 {
-            disk.crash(crate::sim_disk::Unsynced::Kept);
+        // What was refused is not found later either, whatever the crash keeps.
+        for unsynced in [Unsynced::Subset, Unsynced::Prefix, Unsynced::Kept] {
+            disk.crash(unsynced);
             log = open(&disk);
             assert_eq!(log.end(), Some(entry(position - 1).id()), "room {room}");
+            let refused = log.append(&entries(position..=position + 6), 0);
+            assert!(matches!(refused, Err(LogError::Full { .. })), "room {room}");
         }
+        disk.set_capacity(u64::MAX);
         fill(&mut log, position..=position + 30);
         assert_eq!(scan_all(&mut log, 1), entries(1..=position + 30));
         assert_eq!(

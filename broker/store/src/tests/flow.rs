@@ -521,3 +521,14 @@ fn end_of_a_log_is_known_when_its_last_segment_is_empty() {
     fill(&mut log, last..=last + 40);
     assert_eq!(scan_all(&mut open(&disk), 1), entries(1..=last + 40));
 }
+
+#[test]
+fn dead_messages_stay_dead_when_the_end_is_cut_off() {
+    let mut log = open(&SimDisk::new(1));
+    log.append(&entries(1..=9), 0).unwrap();
+    log.trim(2, 5);
+    log.truncate_after(7).unwrap();
+    assert_eq!(log.read(2, 3).unwrap(), None);
+    assert_eq!(log.read(2, 5).unwrap(), Some(entry(5)));
+    assert_eq!(log.read(2, 9).unwrap(), None);
+}
