@@ -55,7 +55,8 @@ impl Streams {
             Ok(kind) => kind,
             Err(error) => return refuse(desk, reply, &answer::bad_request(&error.to_string())),
         };
-        let Some(id) = self.holder(&ack, desk.now.monotonic) else {
+        let holder = self.holder(&ack, desk.now.monotonic);
+        let Some(id) = holder.filter(|id| ends_work(&kind) || !self.is_given_up(*id, &ack)) else {
             return refuse(desk, reply, &LEASE_EXPIRED);
         };
         self.touch(desk.now.monotonic, id, &ack.consumer);
@@ -90,6 +91,14 @@ impl Streams {
         let is_same = u64::from(pending.count) == ack.delivered
             && stream.messages.get(sequence)?.at == ack.timestamp;
         (is_same && lease.held && now < lease.until).then_some(stream.id)
+    }
+
+    /// Whether the message was delivered as often as allowed, and no worker has it.
+    fn is_given_up(&self, id: StreamId, ack: &AckSubject) -> bool {
+        let serving = self
+            .consumer(id, &ack.consumer)
+            .and_then(|own| own.serving.as_ref());
+        serving.is_some_and(|serving| serving.exhausted.contains(&ack.stream_seq))
     }
 
     fn finish(
@@ -263,7 +272,6 @@ impl Streams {
                 Some(_) | None => (default, Bytes::new()),
             };
             serving.again.remove(&stream.extras.rank(sequence));
-            serving.exhausted.remove(&sequence);
             let until = now.after(wait.unwrap_or(full).min(MAX_LEASE));
             serving.leases.set(
                 sequence,
@@ -279,5 +287,13 @@ impl Streams {
             desk.send(Outgoing::answer(reply, Bytes::new()));
         }
         self.plan_consumer(desk.now, id, &ack.consumer);
+    }
+}
+
+/// Whether the worker is done with the message.
+const fn ends_work(kind: &AckKind) -> bool {
+    match kind {
+        AckKind::Ack | AckKind::Term { .. } | AckKind::Next { .. } => true,
+        AckKind::Nak { .. } | AckKind::InProgress { .. } => false,
     }
 }

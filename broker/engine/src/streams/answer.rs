@@ -59,9 +59,12 @@ pub(super) fn last_status(reply: Bytes, status: &Status, messages: u64, bytes: u
 
 /// A refusal as a status line.
 pub(super) fn status_of(error: &JetStreamError) -> Status {
-    Status {
-        code: error.code(),
-        description: one_line(&error.description()).into(),
+    match error {
+        JetStreamError::RequiredApiLevel => Status::REQUIRED_API_LEVEL,
+        error => Status {
+            code: error.code(),
+            description: one_line(&error.description()).into(),
+        },
     }
 }
 

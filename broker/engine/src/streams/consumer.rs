@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use bytes::Bytes;
 use relevo_protocol::jetstream::consumer::{
     AckPolicy, ConsumerConfig, DeliverPolicy, SequenceInfo,
 };
@@ -15,6 +16,7 @@ use relevo_protocol::name::ConsumerName;
 use relevo_protocol::subject::SubjectFilter;
 use relevo_protocol::time::Timestamp;
 
+use super::ApplyError;
 use super::extras::{Extra, Extras, Rank};
 use super::messages::{Messages, Meta};
 use super::serving::Serving;
@@ -26,6 +28,8 @@ use crate::input::Monotonic;
 pub(super) struct Consumer {
     pub(super) name: ConsumerName,
     pub(super) config: ConsumerConfig,
+    /// `config` as the log has it.
+    pub(super) config_json: Bytes,
     pub(super) created: Timestamp,
     /// Every message from here on that was never delivered in order.
     pub(super) cursor: u64,
@@ -75,12 +79,11 @@ impl Consumer {
     /// A consumer that begins at `start`.
     pub(super) fn new(
         name: ConsumerName,
-        config: ConsumerConfig,
-        created: Timestamp,
-        start: u64,
-        stream: (&Messages, &Subjects, &Extras),
-    ) -> Self {
-        let (messages, subjects, extras) = stream;
+        config_json: Bytes,
+        (created, start): (Timestamp, u64),
+        (messages, subjects, extras): (&Messages, &Subjects, &Extras),
+    ) -> Result<Self, ApplyError> {
+        let config = read_config(&config_json)?;
         let filters = filters(&config);
         let mut aside: BTreeSet<u64> = if config.deliver_policy == DeliverPolicy::LastPerSubject {
             last_per_subject(&filters, subjects)
@@ -105,6 +108,7 @@ impl Consumer {
         let mut consumer = Self {
             name,
             config,
+            config_json,
             created,
             cursor: start,
             aside,
@@ -118,19 +122,18 @@ impl Consumer {
             serving: None,
         };
         consumer.count_fresh(messages, extras);
-        consumer
+        Ok(consumer)
     }
 
     /// The same consumer with another configuration; what it was delivered stays.
     pub(super) fn reconfigure(
         &mut self,
-        config: ConsumerConfig,
-        stream: (&Messages, &Subjects, &Extras),
-    ) {
-        let (messages, subjects, extras) = stream;
-        let interest = Interest::new(filters(&config), subjects);
-        self.config = config;
-        self.interest = interest;
+        config_json: Bytes,
+        (messages, subjects, extras): (&Messages, &Subjects, &Extras),
+    ) -> Result<(), ApplyError> {
+        self.config = read_config(&config_json)?;
+        self.config_json = config_json;
+        self.interest = Interest::new(filters(&self.config), subjects);
         let wanted = |sequence: &u64| {
             messages
                 .get(*sequence)
@@ -152,6 +155,7 @@ impl Consumer {
                 serving.place(*sequence, extras);
             }
         }
+        Ok(())
     }
 
     /// A leader begins to serve it: whatever is pending gets a full lease.
@@ -441,6 +445,11 @@ impl Consumer {
         };
         self.fresh = in_order + self.aside.len() as u64;
     }
+}
+
+/// A consumer's configuration as the log has it.
+pub(super) fn read_config(json: &[u8]) -> Result<ConsumerConfig, ApplyError> {
+    serde_json::from_slice(json).map_err(|_| ApplyError::Configuration)
 }
 
 /// The patterns of a settled configuration; none means everything.

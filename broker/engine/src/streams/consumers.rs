@@ -1,5 +1,6 @@
 //! Consumers come and go.
 
+use bytes::Bytes;
 use relevo_protocol::frame::Message;
 use relevo_protocol::identity::{Position, StreamId};
 use relevo_protocol::jetstream::api::{ConsumerAction, ConsumerCreateRequest, Success};
@@ -158,17 +159,17 @@ impl Streams {
         }
         check_beside_others(&config, stream)?;
         let start = start_of(&config, stream);
+        let json: Bytes = json::encode(&config).into();
+        if json.len() > CONFIG_LEN_MAX {
+            return Err(JetStreamError::ConsumerCreate {
+                err: "the configuration is too long".into(),
+            });
+        }
         let position = if config.durable_name.is_some() {
-            let json = json::encode(&config);
-            if json.len() > CONFIG_LEN_MAX {
-                return Err(JetStreamError::ConsumerCreate {
-                    err: "the configuration is too long".into(),
-                });
-            }
             let mutation = Mutation::ConsumerCreate {
                 stream: id,
                 consumer: name.clone(),
-                config: json.into(),
+                config: json,
                 created,
                 start,
             };
@@ -176,7 +177,7 @@ impl Streams {
         } else {
             let serving = Some(desk.now.monotonic);
             self.state
-                .create_consumer(id, name, config, (created, start), serving)
+                .create_consumer(id, name, json, (created, start), serving)
                 .map_err(|_| JetStreamError::StreamNotFound)?;
             None
         };

@@ -23,7 +23,7 @@ use super::get::Read;
 use super::leases::Lease;
 use super::pulls::Pull;
 use super::recent::Stored;
-use super::serving::Item;
+use super::serving::{Item, Serving};
 use crate::desk::{Desk, Outgoing};
 use crate::input::{DeliveryId, Monotonic};
 
@@ -118,6 +118,9 @@ impl Streams {
         if !picked.is_empty() && !self.hand_out(desk, (id, name), &picked, &pull) {
             return false;
         }
+        if !picked.is_empty() {
+            pull.beat = pull.heartbeat.map(|every| desk.now.monotonic.after(every));
+        }
         self.settle_pull(desk, (id, name), (number, pull), stop)
     }
 
@@ -126,52 +129,57 @@ impl Streams {
         &mut self,
         desk: &mut Desk<'_>,
         (id, name): (StreamId, &ConsumerName),
-        (number, mut pull): (u64, Pull),
+        (number, pull): (u64, Pull),
         stop: Stop,
     ) -> bool {
-        let now = desk.now.monotonic;
-        let last = |status: &Status, pull: &Pull| {
-            let bytes = pull.pending_bytes();
-            Some(answer::last_status(
-                pull.reply.clone(),
-                status,
-                pull.remaining,
-                bytes,
-            ))
-        };
-        let (is_over, status) = match stop {
-            Stop::Full if pull.remaining > 0 => (false, None),
-            Stop::Full if pull.bytes_left.is_some() => {
-                (true, last(&Status::BATCH_COMPLETED, &pull))
-            }
-            Stop::Full => (true, None),
-            Stop::TooLarge => (true, last(&Status::MESSAGE_SIZE_EXCEEDS_MAX_BYTES, &pull)),
-            Stop::Dry if pull.no_wait && pull.delivered > 0 => {
-                (true, last(&Status::REQUEST_TIMEOUT, &pull))
-            }
-            Stop::Dry if pull.no_wait && !pull.waits => (
-                true,
-                Some(answer::status(pull.reply.clone(), &Status::NO_MESSAGES)),
-            ),
-            Stop::Dry => (false, None),
-        };
-        if let Some(status) = status {
-            self.send_in_order(desk, id, name, status);
-        }
-        let stream = self.state.streams.get_mut(&id);
-        let consumer = stream.and_then(|stream| stream.consumers.get_mut(name));
-        let Some(serving) = consumer.and_then(|consumer| consumer.serving.as_mut()) else {
-            return false;
+        let is_over = match stop {
+            Stop::Full => pull.remaining == 0,
+            Stop::TooLarge => true,
+            Stop::Dry => pull.ends_when_dry(),
         };
         if is_over {
-            serving.idle_since = now;
-        } else {
-            if pull.delivered > 0 {
-                pull.beat = pull.heartbeat.map(|every| now.after(every));
-            }
-            serving.pulls.put(number, pull);
+            self.end_pull(desk, (id, name), pull, stop);
+            return true;
         }
-        is_over || stop == Stop::Full
+        let Some(serving) = self.serving(id, name) else {
+            return false;
+        };
+        serving.pulls.put(number, pull);
+        if stop == Stop::Dry {
+            while let Some(pull) = self
+                .serving(id, name)
+                .and_then(|serving| serving.pulls.take_impatient())
+            {
+                self.end_pull(desk, (id, name), pull, Stop::Dry);
+            }
+        }
+        stop == Stop::Full
+    }
+
+    /// Tells a client that its pull request is over, where it can not know that by itself.
+    fn end_pull(
+        &mut self,
+        desk: &mut Desk<'_>,
+        (id, name): (StreamId, &ConsumerName),
+        pull: Pull,
+        stop: Stop,
+    ) {
+        let status = match stop {
+            Stop::Full => pull.bytes_left.map(|_| Status::BATCH_COMPLETED),
+            Stop::TooLarge => Some(Status::MESSAGE_SIZE_EXCEEDS_MAX_BYTES),
+            Stop::Dry if pull.delivered > 0 => Some(Status::REQUEST_TIMEOUT),
+            Stop::Dry => Some(Status::NO_MESSAGES),
+        };
+        if let Some(status) = status {
+            let bytes = pull.pending_bytes();
+            let outgoing = if status == Status::NO_MESSAGES {
+                answer::status(pull.reply, &status)
+            } else {
+                answer::last_status(pull.reply, &status, pull.remaining, bytes)
+            };
+            self.send_in_order(desk, id, name, outgoing);
+        }
+        self.touch(desk.now.monotonic, id, name);
     }
 
     /// Writes down who gets what and sends it; false when it could not be written.
@@ -416,6 +424,12 @@ impl Streams {
         }
         serving.again.insert(stream.extras.rank(sequence));
         self.serve(desk, id.stream, &id.consumer);
+    }
+
+    /// What a leader knows of a consumer.
+    pub(super) fn serving(&mut self, id: StreamId, name: &ConsumerName) -> Option<&mut Serving> {
+        let consumer = self.state.streams.get_mut(&id)?.consumers.get_mut(name)?;
+        consumer.serving.as_deref_mut()
     }
 
     /// A consumer.

@@ -40,6 +40,8 @@ mod snapshot;
 mod state;
 mod stream;
 mod subjects;
+#[cfg(test)]
+mod tests;
 mod timers;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

@@ -37,6 +37,8 @@ pub(super) struct Pull {
 pub(super) struct Pulls {
     by_number: BTreeMap<u64, Pull>,
     by_time: BTreeSet<(Monotonic, u64)>,
+    /// Those that do not want to wait.
+    no_wait: BTreeSet<u64>,
     numbered: u64,
 }
 
@@ -55,6 +57,11 @@ impl Pull {
         self.bytes_left.unwrap_or(0)
     }
 
+    /// Whether it is over when there is nothing for it.
+    pub(super) fn ends_when_dry(&self) -> bool {
+        self.no_wait && (self.delivered > 0 || !self.waits)
+    }
+
     fn next_due(&self) -> Monotonic {
         self.beat.map_or(self.ends, |beat| beat.min(self.ends))
     }
@@ -69,27 +76,38 @@ impl Pulls {
 
     /// Takes the request whose turn it is.
     pub(super) fn take_first(&mut self) -> Option<(u64, Pull)> {
-        let (number, pull) = self.by_number.pop_first()?;
-        self.by_time.remove(&(pull.next_due(), number));
-        Some((number, pull))
+        let (number, _) = self.by_number.first_key_value()?;
+        let number = *number;
+        Some((number, self.take(number)?))
+    }
+
+    /// Takes a request that is over when there is nothing for it.
+    pub(super) fn take_impatient(&mut self) -> Option<Pull> {
+        let pulls = &self.by_number;
+        let is_over = |number: &&u64| pulls.get(*number).is_some_and(Pull::ends_when_dry);
+        let number = self.no_wait.iter().find(is_over).copied()?;
+        self.take(number)
     }
 
     /// Puts a request to where its number says.
     pub(super) fn put(&mut self, number: u64, pull: Pull) {
         self.by_time.insert((pull.next_due(), number));
+        if pull.no_wait {
+            self.no_wait.insert(number);
+        }
         self.by_number.insert(number, pull);
     }
 
     /// Drops the requests with this reply subject.
     pub(super) fn drop_reply(&mut self, reply: &Bytes) {
-        let by_time = &mut self.by_time;
-        self.by_number.retain(|number, pull| {
-            let stays = pull.reply != *reply;
-            if !stays {
-                by_time.remove(&(pull.next_due(), *number));
-            }
-            stays
-        });
+        let with_reply = self
+            .by_number
+            .iter()
+            .filter(|(_, pull)| pull.reply == *reply);
+        let numbers: Vec<u64> = with_reply.map(|(number, _)| *number).collect();
+        for number in numbers {
+            self.take(number);
+        }
     }
 
     /// What is due first by `now`, one thing at a time.
@@ -98,8 +116,7 @@ impl Pulls {
         if at > now {
             return None;
         }
-        self.by_time.pop_first();
-        let mut pull = self.by_number.remove(&number)?;
+        let mut pull = self.take(number)?;
         if pull.ends <= now {
             return Some(Due::Ended(pull));
         }
@@ -122,5 +139,12 @@ impl Pulls {
     /// Whether none waits.
     pub(super) fn is_empty(&self) -> bool {
         self.by_number.is_empty()
+    }
+
+    fn take(&mut self, number: u64) -> Option<Pull> {
+        let pull = self.by_number.remove(&number)?;
+        self.by_time.remove(&(pull.next_due(), number));
+        self.no_wait.remove(&number);
+        Some(pull)
     }
 }

@@ -38,8 +38,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use relevo_protocol::identity::StreamId;
-use relevo_protocol::jetstream::consumer::ConsumerConfig;
-use relevo_protocol::jetstream::json;
 use relevo_protocol::jetstream::publish::MAX_KEY_LEN;
 use relevo_protocol::mutation::{CONFIG_LEN_MAX, MESSAGE_LEN_MAX, NAME_LEN_MAX, SUBJECT_LEN_MAX};
 use relevo_protocol::name::{ConsumerName, StreamName};
@@ -47,7 +45,7 @@ use relevo_protocol::subject::Subject;
 use relevo_protocol::time::Timestamp;
 use relevo_protocol::wire::{DecodeError, Reader, Writer};
 
-use super::consumer::{Consumer, Delivered, Pending, filters};
+use super::consumer::{Consumer, Delivered, Pending, filters, read_config};
 use super::dedup::{IDS_MAX, Seen};
 use super::extras::Extra;
 use super::messages::{Messages, Meta};
@@ -273,7 +271,7 @@ fn read_messages(
 
 fn write_consumer(out: &mut Writer, consumer: &Consumer) {
     out.bytes(consumer.name.as_str().as_bytes());
-    out.bytes(&json::encode(&consumer.config));
+    out.bytes(&consumer.config_json);
     out.u64(consumer.created.as_nanos());
     out.u64(consumer.cursor);
     out.u64(consumer.fresh);
@@ -295,11 +293,10 @@ fn write_consumer(out: &mut Writer, consumer: &Consumer) {
 
 fn read_consumer(reader: &mut Reader, stream: &Stream) -> Result<Consumer, DecodeError> {
     let name = reader.text("consumer name", NAME_LEN_MAX, ConsumerName::parse)?;
-    let config = reader.bytes("consumer configuration", CONFIG_LEN_MAX)?;
-    let config: ConsumerConfig =
-        serde_json::from_slice(&config).map_err(|_| DecodeError::Invalid {
-            what: "consumer configuration",
-        })?;
+    let config_json = reader.bytes("consumer configuration", CONFIG_LEN_MAX)?;
+    let config = read_config(&config_json).map_err(|_| DecodeError::Invalid {
+        what: "consumer configuration",
+    })?;
     let created = read_time(reader)?;
     let cursor = reader.u64("cursor")?;
     let fresh = reader.u64("fresh messages")?;
@@ -332,6 +329,7 @@ fn read_consumer(reader: &mut Reader, stream: &Stream) -> Result<Consumer, Decod
     Ok(Consumer {
         name,
         config,
+        config_json,
         created,
         cursor,
         aside,

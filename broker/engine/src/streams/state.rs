@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use relevo_protocol::identity::StreamId;
-use relevo_protocol::jetstream::consumer::ConsumerConfig;
 use relevo_protocol::mutation::{Delivery, Mutation};
 use relevo_protocol::name::{ConsumerName, StreamName};
 use relevo_protocol::time::Timestamp;
@@ -82,9 +82,13 @@ impl State {
                 created,
                 start,
             } => {
-                let config =
-                    serde_json::from_slice(config).map_err(|_| ApplyError::Configuration)?;
-                self.create_consumer(*stream, consumer, config, (*created, *start), serving)?;
+                self.create_consumer(
+                    *stream,
+                    consumer,
+                    config.clone(),
+                    (*created, *start),
+                    serving,
+                )?;
                 self.pass(*created);
                 Ok(())
             }
@@ -110,22 +114,21 @@ impl State {
         }
     }
 
-    /// A consumer begins, or one that is there gets another configuration.
+    /// A consumer begins (created then, at that sequence), or one that is there gets another configuration.
     pub(super) fn create_consumer(
         &mut self,
         stream: StreamId,
         name: &ConsumerName,
-        config: ConsumerConfig,
-        (created, start): (Timestamp, u64),
+        config_json: Bytes,
+        begins: (Timestamp, u64),
         serving: Option<Monotonic>,
     ) -> Result<(), ApplyError> {
         let stream = self.stream(stream)?;
         let contents = (&stream.messages, &stream.subjects, &stream.extras);
         if let Some(consumer) = stream.consumers.get_mut(name) {
-            consumer.reconfigure(config, contents);
-            return Ok(());
+            return consumer.reconfigure(config_json, contents);
         }
-        let mut consumer = Consumer::new(name.clone(), config, created, start, contents);
+        let mut consumer = Consumer::new(name.clone(), config_json, begins, contents)?;
         if let Some(now) = serving {
             consumer.begin_serving(now, &stream.extras);
         }
