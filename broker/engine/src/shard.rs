@@ -123,7 +123,12 @@ pub struct Engine {
     assigned: bool,
     pub(crate) peer_up: bool,
     pub(crate) peer: Peer,
+    /// A full copy that is arriving.
     pub(crate) copy: Option<CopyTarget>,
+    /// A full copy that is being put in its place; from here on it will be, whatever the link does.
+    pub(crate) installing: Option<CopyTarget>,
+    /// Contact waits until the copy is in its place.
+    pub(crate) contact_due: bool,
     giving: Option<CopySource>,
     pub(crate) content: Content,
     pub(crate) pen: Pen,
@@ -194,6 +199,8 @@ impl Engine {
             peer_up: false,
             peer: Peer::Away,
             copy: None,
+            installing: None,
+            contact_due: false,
             giving: None,
             content,
             pen: Pen {
@@ -489,6 +496,14 @@ impl Engine {
     fn on_peer_up(&mut self, effects: &mut Vec<Effect>) {
         self.peer_up = true;
         self.resumed = false;
+        self.contact_due = self.installing.is_some();
+        if !self.contact_due {
+            self.contact(effects);
+        }
+    }
+
+    /// Says the first word of this member's duty to the other one.
+    pub(crate) fn contact(&mut self, effects: &mut Vec<Effect>) {
         match self.assignment.duty {
             Duty::LeadAlone => {}
             Duty::Lead => self.peer = Peer::Contact,
@@ -501,6 +516,7 @@ impl Engine {
     fn on_peer_down(&mut self, effects: &mut Vec<Effect>) {
         self.peer_up = false;
         self.resumed = false;
+        self.contact_due = false;
         self.giving = None;
         if self.copy.take().is_some() {
             effects.push(Effect::StageAbort);

@@ -170,6 +170,17 @@ impl Checker {
                 self.violations.push(Violation::StatesDiffer(text));
             }
         }
+        for shard in 0..SHARDS {
+            let admitting = nodes
+                .iter()
+                .flatten()
+                .filter(|node| node.shards[shard].engine.status().writable)
+                .count();
+            if admitting != 1 {
+                let text = format!("shard {shard}: {admitting} brokers admit writes");
+                self.violations.push(Violation::NotHealed(text));
+            }
+        }
         for (index, node) in nodes.iter_mut().flatten().enumerate() {
             self.check_disk(index, node);
         }

@@ -17,6 +17,8 @@ pub(crate) struct CopySource {
     position: Position,
     rest: Bytes,
     next: Position,
+    /// A read is under way; an answer that nobody waits for belongs to an earlier copy.
+    reading: bool,
     sent_count: u64,
     ended: bool,
 }
@@ -38,6 +40,7 @@ impl CopySource {
             position: checkpoint.position,
             rest: state,
             next: Position(1),
+            reading: false,
             sent_count: 0,
             ended: false,
         }
@@ -48,12 +51,17 @@ impl CopySource {
         if !self.rest.is_empty() {
             let chunk = self.rest.split_to(self.rest.len().min(CHUNK_LEN_MAX));
             effects.push(Effect::ToPeer(ShardMessage::CopyState(chunk)));
-        } else if !self.ended {
-            effects.push(Effect::ReadLog {
-                from: self.next,
-                max_bytes: READ_LEN,
-            });
+        } else if !self.ended && !self.reading {
+            self.read(effects);
         }
+    }
+
+    fn read(&mut self, effects: &mut Vec<Effect>) {
+        self.reading = true;
+        effects.push(Effect::ReadLog {
+            from: self.next,
+            max_bytes: READ_LEN,
+        });
     }
 
     /// The log answers: live messages go out, dead ones are passed over.
@@ -64,9 +72,10 @@ impl CopySource {
         content: &Content,
         effects: &mut Vec<Effect>,
     ) {
-        if from != self.next || self.ended {
+        if from != self.next || !self.reading {
             return;
         }
+        self.reading = false;
         let last = records.last().map(|record| record.position);
         let live: Vec<Record> = records
             .into_iter()
@@ -88,10 +97,7 @@ impl CopySource {
                 count: self.sent_count,
             }));
         } else if !sent {
-            effects.push(Effect::ReadLog {
-                from: self.next,
-                max_bytes: READ_LEN,
-            });
+            self.read(effects);
         }
     }
 
@@ -117,7 +123,6 @@ pub(crate) struct CopyTarget {
     state: BytesMut,
     staged: Option<(Checkpoint, Content)>,
     count: u64,
-    expected_count: Option<u64>,
 }
 
 impl CopyTarget {
@@ -139,7 +144,6 @@ impl CopyTarget {
             state: BytesMut::new(),
             staged: None,
             count: 0,
-            expected_count: None,
         })
     }
 
@@ -189,21 +193,18 @@ impl CopyTarget {
         Ok(())
     }
 
-    /// What was staged is written: ask for more, or finish.
+    /// What was staged is written: ask for more.
     pub(crate) fn written(&self, effects: &mut Vec<Effect>) {
-        if self.expected_count.is_none() {
-            effects.push(Effect::ToPeer(ShardMessage::CopyMore));
-        }
+        effects.push(Effect::ToPeer(ShardMessage::CopyMore));
     }
 
-    /// All was sent.
-    pub(crate) fn end(&mut self, count: u64, effects: &mut Vec<Effect>) -> Result<(), Divergence> {
+    /// All was sent: the copy is to be put in its place.
+    pub(crate) fn end(self, count: u64, effects: &mut Vec<Effect>) -> Result<Self, Divergence> {
         if self.staged.is_none() || count != self.count {
             return Err(Divergence::Gap);
         }
-        self.expected_count = Some(count);
         effects.push(Effect::StageCommit);
-        Ok(())
+        Ok(self)
     }
 
     /// The copy is in its place.

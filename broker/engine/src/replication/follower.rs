@@ -110,7 +110,12 @@ impl Engine {
                 target.state(&chunk, &self.config, effects)
             }
             (ShardMessage::CopyRecords(records), Some(target)) => target.records(records, effects),
-            (ShardMessage::CopyEnd { count }, Some(target)) => target.end(count, effects),
+            (ShardMessage::CopyEnd { count }, copy @ Some(_)) => match copy.take() {
+                Some(target) => target.end(count, effects).map(|target| {
+                    self.installing = Some(target);
+                }),
+                None => Ok(()),
+            },
             (
                 ShardMessage::CopyState(_)
                 | ShardMessage::CopyRecords(_)
@@ -135,7 +140,8 @@ impl Engine {
 
     /// The copy is in its place on disk: it is the state now.
     pub(crate) fn on_staged(&mut self, effects: &mut Vec<Effect>) {
-        let Some((checkpoint, content, records)) = self.copy.take().and_then(CopyTarget::installed)
+        let Some((checkpoint, content, records)) =
+            self.installing.take().and_then(CopyTarget::installed)
         else {
             return;
         };
@@ -147,6 +153,7 @@ impl Engine {
         self.pen.chain = checkpoint.chain;
         self.pen.in_flight.clear();
         self.pen.in_flight_bytes = 0;
+        self.pen.counted = position;
         self.unapplied.clear();
         self.applied = position;
         self.applied_chain = checkpoint.chain;
@@ -157,6 +164,10 @@ impl Engine {
         self.anchor = (position, checkpoint.chain);
         effects.push(Effect::Fact(Fact::CopyFinished { position, records }));
         self.show_whole_directory(effects);
+        if self.contact_due {
+            self.contact_due = false;
+            return self.contact(effects);
+        }
         effects.push(Effect::ToPeer(ShardMessage::CopyDone { position }));
         match self.assignment.duty {
             Duty::Follow => self.progress_due = true,
