@@ -17,7 +17,7 @@ use super::consumer::filters;
 use super::consumer_config::{check_beside_others, check_update, settle};
 use super::stream::Stream;
 use super::{Streams, answer};
-use crate::desk::Desk;
+use crate::desk::{Desk, Outgoing};
 
 /// Most consumers of one stream.
 const CONSUMERS_MAX: usize = 65_536;
@@ -65,7 +65,8 @@ impl Streams {
         name: &ConsumerName,
         request: &Message,
     ) {
-        let result = self.delete(desk, stream, name);
+        let id = self.find(stream).map(|stream| stream.id);
+        let result = id.and_then(|id| self.remove_consumer(desk, id, name));
         let position = *result.as_ref().unwrap_or(&None);
         let result = result.map(|_| Success::DONE);
         let outgoing = answer::api(EndpointKind::ConsumerDelete, request, result);
@@ -76,22 +77,53 @@ impl Streams {
         }
     }
 
-    /// Tells everyone who waits at a consumer that it is gone.
-    pub(super) fn dismiss(&mut self, desk: &mut Desk<'_>, id: StreamId, name: &ConsumerName) {
-        loop {
-            let stream = self.state.streams.get_mut(&id);
-            let consumer = stream.and_then(|stream| stream.consumers.get_mut(name));
-            let Some(serving) = consumer.and_then(|consumer| consumer.serving.as_mut()) else {
-                return;
-            };
-            let Some((_, pull)) = serving.pulls.take_first() else {
-                return;
-            };
-            let (messages, bytes) = (pull.remaining, pull.pending_bytes());
-            let status =
-                answer::last_status(pull.reply, &Status::CONSUMER_DELETED, messages, bytes);
-            self.send_in_order(desk, id, name, status);
+    /// What everyone who waits at a consumer is told when it goes.
+    pub(super) fn dismiss(&mut self, id: StreamId, name: &ConsumerName) -> Vec<Outgoing> {
+        let Some(serving) = self.serving(id, name) else {
+            return Vec::new();
+        };
+        std::iter::from_fn(|| serving.pulls.take_first())
+            .map(|(_, pull)| {
+                let (messages, bytes) = (pull.remaining, pull.pending_bytes());
+                answer::last_status(pull.reply, &Status::CONSUMER_DELETED, messages, bytes)
+            })
+            .collect()
+    }
+
+    /// Removes a consumer. Where that stands in the log, if the consumer did.
+    pub(super) fn remove_consumer(
+        &mut self,
+        desk: &mut Desk<'_>,
+        id: StreamId,
+        name: &ConsumerName,
+    ) -> Result<Option<Position>, JetStreamError> {
+        let consumer = self
+            .consumer(id, name)
+            .ok_or(JetStreamError::ConsumerNotFound)?;
+        let is_durable = consumer.is_durable();
+        if is_durable {
+            desk.writable().map_err(answer::unwritable)?;
         }
+        let farewells = self.dismiss(id, name);
+        self.forget_timer(id, name);
+        if is_durable {
+            let mutation = Mutation::ConsumerDelete {
+                stream: id,
+                consumer: name.clone(),
+            };
+            let position = self.decide(desk, &mutation)?;
+            for farewell in farewells {
+                desk.send_after(position, farewell);
+            }
+            return Ok(Some(position));
+        }
+        if let Some(stream) = self.state.streams.get_mut(&id) {
+            stream.consumers.remove(name);
+        }
+        for farewell in farewells {
+            desk.send(farewell);
+        }
+        Ok(None)
     }
 
     fn create(
@@ -184,37 +216,6 @@ impl Streams {
         self.touch(desk.now.monotonic, id, name);
         self.serve(desk, id, name);
         Ok(position)
-    }
-
-    fn delete(
-        &mut self,
-        desk: &mut Desk<'_>,
-        stream: &StreamName,
-        name: &ConsumerName,
-    ) -> Result<Option<Position>, JetStreamError> {
-        let stream = self.find(stream)?;
-        let id = stream.id;
-        let consumer = stream
-            .consumers
-            .get(name)
-            .ok_or(JetStreamError::ConsumerNotFound)?;
-        let is_durable = consumer.is_durable();
-        if is_durable {
-            desk.writable().map_err(answer::unwritable)?;
-        }
-        self.dismiss(desk, id, name);
-        self.forget_timer(id, name);
-        if is_durable {
-            let mutation = Mutation::ConsumerDelete {
-                stream: id,
-                consumer: name.clone(),
-            };
-            return self.decide(desk, &mutation).map(Some);
-        }
-        if let Some(stream) = self.state.streams.get_mut(&id) {
-            stream.consumers.remove(name);
-        }
-        Ok(None)
     }
 
     fn make_name(&mut self, desk: &Desk<'_>, id: StreamId) -> Result<ConsumerName, JetStreamError> {

@@ -9,6 +9,8 @@ use relevo_protocol::time::Timestamp;
 
 /// The most ids remembered by one stream; above it publishes with an id are refused.
 pub(super) const IDS_MAX: usize = 4 * 1024 * 1024;
+/// The most bytes of ids remembered by one stream; above it publishes with an id are refused.
+const IDS_BYTES_MAX: usize = 256 * 1024 * 1024;
 
 /// The ids of a stream.
 #[derive(Clone, Debug)]
@@ -16,6 +18,7 @@ pub(super) struct Dedup {
     window: Duration,
     sequences: BTreeMap<Arc<str>, u64>,
     order: VecDeque<Seen>,
+    bytes: usize,
 }
 
 /// One id.
@@ -36,6 +39,7 @@ impl Dedup {
             window,
             sequences: BTreeMap::new(),
             order: VecDeque::new(),
+            bytes: 0,
         }
     }
 
@@ -44,6 +48,7 @@ impl Dedup {
         while let Some(seen) = self.order.front()
             && self.is_over(seen.at, now)
         {
+            self.bytes -= seen.id.len();
             self.sequences.remove(&seen.id);
             self.order.pop_front();
         }
@@ -51,6 +56,7 @@ impl Dedup {
 
     /// Remembers an id that is not known.
     pub(super) fn insert(&mut self, seen: Seen) {
+        self.bytes += seen.id.len();
         self.sequences.insert(seen.id.clone(), seen.sequence);
         self.order.push_back(seen);
     }
@@ -65,7 +71,7 @@ impl Dedup {
 
     /// Whether there is room for one more id at `now`.
     pub(super) fn has_room(&self, now: Timestamp) -> bool {
-        self.order.len() < IDS_MAX
+        (self.order.len() < IDS_MAX && self.bytes < IDS_BYTES_MAX)
             || self
                 .order
                 .front()

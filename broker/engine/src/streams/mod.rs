@@ -15,6 +15,16 @@
 //! | `serving`, `leases`, `pulls`, `recent`, `clock`, `timers` | what only a leader knows |
 //! | `snapshot` | the replicated state as bytes |
 
+#![cfg_attr(
+    not(test),
+    deny(
+        clippy::cast_possible_truncation,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::unwrap_used
+    )
+)]
+
 mod ack;
 mod answer;
 mod clock;

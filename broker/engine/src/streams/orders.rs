@@ -11,7 +11,7 @@ use relevo_protocol::name::{ConsumerName, StreamName};
 use relevo_protocol::time::Timestamp;
 
 use super::{Streams, answer, refuse};
-use crate::desk::Desk;
+use crate::desk::{Desk, Outgoing};
 use crate::input::Effect;
 
 impl Streams {
@@ -92,15 +92,19 @@ impl Streams {
         }
         if let Some(stream) = self.state.streams.get(&id) {
             let names: Vec<ConsumerName> = stream.consumers.keys().cloned().collect();
-            for name in names {
-                self.dismiss(desk, id, &name);
-            }
+            let farewells: Vec<Outgoing> = names
+                .iter()
+                .flat_map(|name| self.dismiss(id, name))
+                .collect();
             self.forget_timers(id);
             if let Err(error) = self.decide(desk, &Mutation::StreamDelete { stream: id }) {
                 return refuse(desk, EndpointKind::StreamDelete, &request, error);
             }
             if let Some(lead) = &mut self.lead {
                 lead.routes.clear();
+            }
+            for farewell in farewells {
+                desk.send_after(desk.end(), farewell);
             }
             desk.trim_after(desk.end(), id.0, u64::MAX);
         }

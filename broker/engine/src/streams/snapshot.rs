@@ -188,34 +188,54 @@ fn read_stream(reader: &mut Reader) -> Result<Stream, DecodeError> {
 }
 
 fn write_messages(out: &mut Writer, messages: &Messages, indexes: &BTreeMap<SubjectId, u32>) {
-    let mut runs: Vec<Vec<Meta>> = Vec::new();
-    for meta in messages.from(0) {
-        match runs.last_mut() {
-            Some(run) if continues(run, &meta) => run.push(meta),
-            Some(_) | None => runs.push(vec![meta]),
-        }
-    }
+    let runs = runs(messages);
     out.count(runs.len());
-    for run in &runs {
-        let Some(first) = run.first() else { continue };
-        out.u64(first.sequence);
-        out.u64(micros(first.at));
-        out.count(run.len());
-        for meta in run {
+    for run in runs {
+        out.u64(run.first.sequence);
+        out.u64(micros(run.first.at));
+        out.count(run.len);
+        for meta in messages.from(run.first.sequence).take(run.len) {
             out.u32(meta.size);
-            out.u32(u32::try_from(micros(meta.at) - micros(first.at)).unwrap_or(u32::MAX));
+            out.u32(run.age_of(&meta).unwrap_or(u32::MAX));
             out.u32(indexes.get(&meta.subject).copied().unwrap_or(u32::MAX));
         }
     }
 }
 
-fn continues(run: &[Meta], meta: &Meta) -> bool {
-    let (Some(first), Some(last)) = (run.first(), run.last()) else {
-        return false;
-    };
-    run.len() < RUN_LEN_MAX
-        && last.sequence + 1 == meta.sequence
-        && u32::try_from(micros(meta.at) - micros(first.at)).is_ok()
+/// Messages whose sequences follow each other.
+struct Run {
+    first: Meta,
+    last: u64,
+    len: usize,
+}
+
+impl Run {
+    fn takes(&self, meta: &Meta) -> bool {
+        self.len < RUN_LEN_MAX && self.last + 1 == meta.sequence && self.age_of(meta).is_some()
+    }
+
+    fn age_of(&self, meta: &Meta) -> Option<u32> {
+        let age = micros(meta.at).checked_sub(micros(self.first.at))?;
+        u32::try_from(age).ok()
+    }
+}
+
+fn runs(messages: &Messages) -> Vec<Run> {
+    let mut runs: Vec<Run> = Vec::new();
+    for meta in messages.from(0) {
+        match runs.last_mut() {
+            Some(run) if run.takes(&meta) => {
+                run.last = meta.sequence;
+                run.len += 1;
+            }
+            Some(_) | None => runs.push(Run {
+                first: meta,
+                last: meta.sequence,
+                len: 1,
+            }),
+        }
+    }
+    runs
 }
 
 fn read_messages(

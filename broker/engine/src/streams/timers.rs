@@ -7,7 +7,6 @@ use std::time::Duration;
 use relevo_protocol::identity::StreamId;
 use relevo_protocol::jetstream::publish::{LAST_CONSUMER, LAST_STREAM};
 use relevo_protocol::jetstream::status::Status;
-use relevo_protocol::mutation::Mutation;
 use relevo_protocol::name::ConsumerName;
 use relevo_protocol::time::Timestamp;
 
@@ -249,36 +248,6 @@ impl Streams {
         if let Some(serving) = consumer.and_then(|consumer| consumer.serving.as_mut()) {
             serving.idle_since = now;
         }
-    }
-
-    /// A consumer goes: nobody used it.
-    fn remove_consumer(
-        &mut self,
-        desk: &mut Desk<'_>,
-        id: StreamId,
-        name: &ConsumerName,
-    ) -> Result<(), relevo_protocol::jetstream::error::JetStreamError> {
-        let Some(stream) = self.state.streams.get(&id) else {
-            return Ok(());
-        };
-        let Some(consumer) = stream.consumers.get(name) else {
-            return Ok(());
-        };
-        let is_durable = consumer.is_durable();
-        if is_durable {
-            desk.writable().map_err(answer::unwritable)?;
-        }
-        self.forget_timer(id, name);
-        if is_durable {
-            let mutation = Mutation::ConsumerDelete {
-                stream: id,
-                consumer: name.clone(),
-            };
-            self.decide(desk, &mutation)?;
-        } else if let Some(stream) = self.state.streams.get_mut(&id) {
-            stream.consumers.remove(name);
-        }
-        Ok(())
     }
 }
 

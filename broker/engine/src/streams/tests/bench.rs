@@ -256,7 +256,7 @@ impl Bench {
         else {
             return false;
         };
-        let mutation = Mutation::decode(record.body.clone()).unwrap();
+        let mutation = Mutation::decode(record.body).unwrap();
         self.follower.apply(position, &mutation, None).unwrap();
         self.committed = position;
         let mut effects = Vec::new();

@@ -423,3 +423,47 @@ fn a_pull_that_does_not_wait_is_answered_at_once_also_behind_one_that_does() {
     bench.publish_all("s.a", &["one"]);
     assert_eq!(shorts(&bench.sent_to(&patient)), ["one"]);
 }
+
+#[test]
+fn those_who_wait_hear_of_the_end_also_while_bodies_are_read() {
+    let mut bench = Bench::with_stream(|_| {}, |_| {});
+    bench.publish_all("s.a", &["one"]);
+    bench.restart();
+    let wait = json!({"batch": 1, "expires": 60_000_000_000_u64});
+    bench.pull("S", "C", &wait);
+    let waiting = bench.pull("S", "C", &wait);
+    bench.ask("CONSUMER.DELETE.S.C", &json!(null));
+    assert_eq!(shorts(&bench.sent_to(&waiting)), ["409 Consumer Deleted"]);
+    bench.answer_reads();
+}
+
+#[test]
+fn another_filter_changes_what_is_still_to_come() {
+    let mut bench = Bench::with_stream(|_| {}, |_| {});
+    for (subject, text) in [("s.a", "1"), ("s.b", "2"), ("s.a", "3"), ("s.b", "4")] {
+        bench.publish(subject, &[], text).unwrap();
+    }
+    assert_eq!(shorts(&bench.fetch_messages("S", "C", 1)), ["1"]);
+    let mut config = durable("C");
+    config.filter_subject = "s.b".into();
+    assert_eq!(bench.consumer("S", config)["num_pending"], json!(2));
+    assert_eq!(shorts(&bench.fetch_messages("S", "C", 9)), ["2", "4"]);
+}
+
+#[test]
+fn a_durable_consumer_that_nobody_uses_goes_where_it_says_so() {
+    let mut bench = Bench::with_stream(
+        |_| {},
+        |consumer| consumer.inactive_threshold = Duration::from_secs(10),
+    );
+    bench.unwritable = Some(crate::desk::Unwritable::PeerAway);
+    bench.pass(Duration::from_secs(15));
+    assert_eq!(
+        bench.ask("CONSUMER.INFO.S.C", &json!(null))["name"],
+        json!("C")
+    );
+    bench.unwritable = None;
+    bench.pass(Duration::from_secs(10));
+    let gone = bench.ask("CONSUMER.INFO.S.C", &json!(null));
+    assert_eq!(gone["error"]["err_code"], json!(10014));
+}
