@@ -16,7 +16,7 @@ use relevo_protocol::encode;
 use relevo_protocol::jetstream::status::Status;
 use relevo_protocol::limits::Limits;
 use relevo_protocol::op::ClientOp;
-use relevo_protocol::parse::{Parsed, parse_client};
+use relevo_protocol::parse::{Mode, Parsed, parse_client};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -33,6 +33,11 @@ use crate::verb_desk::{Said, VerbDesk, VerbEvent};
 /// How long a closed connection is still read, so that what the client sent does not make the
 /// system throw away the last words to it.
 const LINGER: Duration = Duration::from_secs(1);
+
+/// Emptied answer buffers above this many bytes are given back to the allocator.
+const KEPT_ANSWERS_MAX: usize = 64 * 1024;
+/// Bytes of messages after which work is handed to its shards although more was read.
+const HAND_OVER_BYTES: usize = 256 * 1024;
 
 /// One client connection.
 #[derive(Debug)]
@@ -164,10 +169,18 @@ impl Connection {
                 },
                 _ = pings.tick() => News::PingTime,
             };
-            let flow = match news {
-                News::Bytes => self.read_burst().await,
-                News::Verbs(event) => self.take_verb_event(event).await,
-                News::PingTime => self.ping(),
+            let act = async {
+                match news {
+                    News::Bytes => self.read_burst().await,
+                    News::Verbs(event) => self.take_verb_event(event).await,
+                    News::PingTime => self.ping(),
+                }
+            };
+            // A shard that has enough to do must not hold up the broker's stop.
+            let flow = tokio::select! {
+                biased;
+                flow = act => flow,
+                () = shutdown.cancelled() => return End::Shutdown,
             };
             if let ControlFlow::Break(end) = flow {
                 return end;
@@ -187,32 +200,44 @@ impl Connection {
         }
         self.heard = Instant::now();
         self.front.note_ended();
-        let flow = self.take_operations();
-        self.front.push_answers();
-        self.front.publisher.hand_over().await;
-        flow
+        self.take_all().await
     }
 
     async fn take_verb_event(&mut self, event: VerbEvent) -> ControlFlow<End> {
-        let mut flow = self.front.take_verb_event(event);
-        if flow.is_continue() {
-            // What was left in the buffer while the verbs were full.
-            flow = self.take_operations();
+        let flow = self.front.take_verb_event(event);
+        if flow.is_break() {
+            self.front.push_answers();
+            self.front.publisher.hand_over().await;
+            return flow;
         }
-        self.front.push_answers();
-        self.front.publisher.hand_over().await;
-        flow
+        // What was left in the buffer while the verbs were full.
+        self.take_all().await
     }
 
-    fn take_operations(&mut self) -> ControlFlow<End> {
+    /// Takes every whole operation out of the buffer, and settles what they brought about.
+    async fn take_all(&mut self) -> ControlFlow<End> {
         loop {
-            if self
-                .front
-                .verbs
-                .as_ref()
-                .is_some_and(|verbs| verbs.is_full())
-            {
-                return ControlFlow::Continue(());
+            let taken = self.take_operations();
+            self.front.push_answers();
+            self.front.publisher.hand_over().await;
+            match taken {
+                ControlFlow::Continue(Taken::Some) => {}
+                ControlFlow::Continue(Taken::All) => return ControlFlow::Continue(()),
+                ControlFlow::Break(end) => return ControlFlow::Break(end),
+            }
+        }
+    }
+
+    fn take_operations(&mut self) -> ControlFlow<End, Taken> {
+        loop {
+            let Front {
+                verbs, publisher, ..
+            } = &self.front;
+            if verbs.as_ref().is_some_and(|verbs| verbs.is_full()) {
+                return ControlFlow::Continue(Taken::All);
+            }
+            if publisher.collected_bytes() > HAND_OVER_BYTES {
+                return ControlFlow::Continue(Taken::Some);
             }
             let mode = self.front.session.mode();
             match parse_client(self.buffer.unread(), &self.limits, mode) {
@@ -223,7 +248,7 @@ impl Connection {
                 }
                 Ok(Parsed::Incomplete { need }) => {
                     self.buffer.make_room(need);
-                    return ControlFlow::Continue(());
+                    return ControlFlow::Continue(Taken::All);
                 }
                 Err(error) => {
                     self.front.session.refuse(error, &mut self.front.answers);
@@ -233,8 +258,10 @@ impl Connection {
         }
     }
 
+    /// A person at a terminal answers no PINGs: before CONNECT the system's own probes have to do.
     fn ping(&mut self) -> ControlFlow<End> {
-        if self.heard.elapsed() < self.ping_interval {
+        let is_client = self.front.session.mode() == Mode::Nats;
+        if !is_client || self.heard.elapsed() < self.ping_interval {
             return ControlFlow::Continue(());
         }
         let action = self.front.session.ping(&mut self.front.answers);
@@ -410,6 +437,7 @@ impl Front {
             self.publisher.owe_flush(&self.client);
         }
         self.answers.clear();
+        self.answers.shrink_to(KEPT_ANSWERS_MAX);
     }
 
     /// Ends everything that others know of this connection.
@@ -418,13 +446,22 @@ impl Front {
         if let Some(desk) = self.verbs.take() {
             desk.hang_up(&mut self.publisher);
         }
-        self.publisher.hand_over().await;
+        // A shard that has enough to do is not waited for any longer.
+        let _ = timeout(LINGER, self.publisher.hand_over()).await;
         let exchange = Arc::clone(self.publisher.exchange());
         for (_, subscription) in self.subscriptions {
             exchange.router.unsubscribe(&subscription);
         }
         (self.client, exchange)
     }
+}
+
+/// How much of the buffer was taken.
+enum Taken {
+    /// There may be more, after what was collected is handed over.
+    Some,
+    /// All that can be taken now.
+    All,
 }
 
 /// What a connection woke up for.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use relevo_protocol::encode;
 use relevo_protocol::info::ServerInfo;
+use socket2::{SockRef, TcpKeepalive};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -26,6 +27,10 @@ use crate::router::subscription::{Client, ConnectionId};
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// How long a client that is one too many may take to read so.
 const REFUSAL_DEADLINE: Duration = Duration::from_secs(1);
+/// After so long without a byte the system asks whether the client is still there.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
+/// How often it asks again.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 /// Connections that may wait to be accepted.
 const BACKLOG: u32 = 1024;
 
@@ -110,9 +115,8 @@ impl ClientPort {
     }
 
     fn serve(&self, socket: TcpStream, address: SocketAddr, id: ConnectionId) {
-        // Frames are collected before they are written: waiting for more would only add delay.
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%address, "set TCP_NODELAY: {error}");
+        if let Err(error) = set_options(&socket) {
+            tracing::debug!(%address, "set socket options: {error}");
         }
         let socket = Arc::new(socket);
         let Limits {
@@ -129,13 +133,13 @@ impl ClientPort {
             client_ip: address.ip().to_string(),
             ..self.info.clone()
         };
-        let exchange = Arc::clone(&self.exchange);
+        let open = Open::new(Arc::clone(&self.exchange));
         let shutdown = self.shutdown.clone();
         let writer = self
             .connections
             .spawn(async move { client.outbound.write_leftovers().await });
         self.connections.spawn(async move {
-            let _open = Open::new(&exchange);
+            let _open = open;
             tracing::debug!(connection = id.0, %address, "client connected");
             connection.run(&info.to_json(), shutdown, writer).await;
             tracing::debug!(connection = id.0, %address, "client gone");
@@ -143,18 +147,27 @@ impl ClientPort {
     }
 }
 
-/// Counts a connection while it lives, however it ends.
-struct Open<'a>(&'a Exchange);
+fn set_options(socket: &TcpStream) -> io::Result<()> {
+    // Frames are collected before they are written: waiting for more would only add delay.
+    socket.set_nodelay(true)?;
+    let probes = TcpKeepalive::new()
+        .with_time(KEEPALIVE_TIME)
+        .with_interval(KEEPALIVE_INTERVAL);
+    SockRef::from(socket).set_tcp_keepalive(&probes)
+}
 
-impl<'a> Open<'a> {
-    fn new(exchange: &'a Exchange) -> Self {
+/// Counts a connection while it lives, however it ends.
+struct Open(Arc<Exchange>);
+
+impl Open {
+    fn new(exchange: Arc<Exchange>) -> Self {
         counters::count(&exchange.counters.connections);
         counters::count(&exchange.counters.total_connections);
         Self(exchange)
     }
 }
 
-impl Drop for Open<'_> {
+impl Drop for Open {
     fn drop(&mut self) {
         self.0.counters.connections.fetch_sub(1, Ordering::Relaxed);
     }

@@ -18,6 +18,8 @@ use relevo_engine::input::{Effect, Fact, Input};
 use relevo_engine::shard::Engine;
 use relevo_protocol::frame::{Frame, Order, Report, ShardMessage, Work};
 use relevo_protocol::identity::ShardId;
+use relevo_protocol::mutation::LIST_LEN_MAX;
+use relevo_protocol::record::Record;
 use tokio::sync::mpsc;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
@@ -32,6 +34,9 @@ use log::{LogHandle, LogJob};
 /// Inputs after which a batch is closed although more are waiting; a batch of client work counts as
 /// what it holds and is never split.
 const BATCH_INPUTS_MAX: usize = 4096;
+/// Bytes of client work after which a batch is closed. What is written for one batch goes to the other
+/// broker in frames of at most so many bytes, but at least one record.
+const BATCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Completions that wait for the link's owner: one a shard at a time.
 pub(crate) const COMPLETIONS_MAX: usize = 64;
 
@@ -61,6 +66,8 @@ struct Batch {
     inputs: Vec<Input>,
     /// Inputs that effects of this batch brought about; the next batch begins with them.
     again: Vec<Input>,
+    /// Bytes of client work among the inputs.
+    work_bytes: usize,
     effects: Vec<Effect>,
     jobs: Vec<LogJob>,
 }
@@ -105,9 +112,7 @@ impl ShardTask {
             Some(event) = self.inboxes.events.recv() => self.take_event(event, batch),
             Some(work) = self.inboxes.orders.recv() => batch.inputs.push(Input::Work(work)),
             () = due => batch.inputs.push(Input::Timer),
-            Some(work) = self.inboxes.work.recv(), if self.engine.admits_work() => {
-                batch.inputs.extend(work.into_iter().map(Input::Work));
-            }
+            Some(work) = self.inboxes.work.recv(), if self.engine.admits_work() => batch.add_work(work),
         }
         true
     }
@@ -133,11 +138,11 @@ impl ShardTask {
             };
             batch.inputs.push(Input::Work(work));
         }
-        while batch.inputs.len() < BATCH_INPUTS_MAX && self.engine.admits_work() {
+        while batch.takes_work() && self.engine.admits_work() {
             let Ok(work) = self.inboxes.work.try_recv() else {
                 break;
             };
-            batch.inputs.extend(work.into_iter().map(Input::Work));
+            batch.add_work(work);
         }
     }
 
@@ -155,6 +160,7 @@ impl ShardTask {
 
     fn decide(&mut self, batch: &mut Batch) {
         let now = self.clock.now();
+        batch.work_bytes = 0;
         for input in batch.inputs.drain(..) {
             self.engine.handle(now, input, &mut batch.effects);
         }
@@ -244,12 +250,15 @@ impl ShardTask {
         let Some(link) = self.link else {
             return;
         };
-        let frame = Frame::Shard {
-            shard: self.shard,
-            message,
-        };
-        if self.replication_lane.push_frame(link, &frame) == Queued::Full {
-            tracing::error!(shard = %self.shard, "replicate: the other broker takes nothing; link is cut");
+        let shard = self.shard;
+        let mut queued = Queued::Yes;
+        for message in parts(message) {
+            queued = self
+                .replication_lane
+                .push_frame(link, &Frame::Shard { shard, message });
+        }
+        if queued == Queued::Full {
+            tracing::error!(%shard, "replicate: the other broker takes nothing; link is cut");
             self.replication_lane.close();
         }
     }
@@ -274,6 +283,53 @@ impl ShardTask {
             Err(refused) => returned(shard, refused.into_inner()),
         }
     }
+}
+
+impl Batch {
+    fn takes_work(&self) -> bool {
+        self.inputs.len() < BATCH_INPUTS_MAX && self.work_bytes < BATCH_BYTES_MAX
+    }
+
+    fn add_work(&mut self, work: Vec<Work>) {
+        self.work_bytes += work.iter().map(work_len).sum::<usize>();
+        self.inputs.extend(work.into_iter().map(Input::Work));
+    }
+}
+
+fn work_len(work: &Work) -> usize {
+    match work {
+        Work::Publish(message) | Work::Api(message) | Work::Ack(message) => {
+            message.headers.len() + message.payload.len()
+        }
+        Work::Order(_) | Work::Report(_) => 0,
+    }
+}
+
+/// A message in frames of bounded length.
+fn parts(message: ShardMessage) -> Vec<ShardMessage> {
+    let (committed, records) = match message {
+        ShardMessage::Append { committed, records } => (committed, records),
+        other => return vec![other],
+    };
+    let mut parts: Vec<Vec<Record>> = Vec::new();
+    let mut part_bytes = 0;
+    for record in records {
+        let len = record.encoded_len();
+        match parts.last_mut() {
+            Some(part) if part_bytes + len <= BATCH_BYTES_MAX && part.len() < LIST_LEN_MAX => {
+                part_bytes += len;
+                part.push(record);
+            }
+            Some(_) | None => {
+                part_bytes = len;
+                parts.push(vec![record]);
+            }
+        }
+    }
+    parts
+        .into_iter()
+        .map(|records| ShardMessage::Append { committed, records })
+        .collect()
 }
 
 /// An order that did not arrive is its sender's to handle; a report that is lost costs the client a

@@ -87,6 +87,8 @@ struct Debts {
     to_peer: Vec<u8>,
     /// Work for the shards that are led here, by shard.
     work: Vec<Vec<Work>>,
+    /// Bytes of the messages in it.
+    work_bytes: usize,
     tally: Tally,
 }
 
@@ -164,6 +166,7 @@ impl Publisher {
             ended: Vec::new(),
             to_peer: Vec::new(),
             work: (0..shards_count).map(|_| Vec::new()).collect(),
+            work_bytes: 0,
             tally: Tally::default(),
         };
         Self {
@@ -192,16 +195,7 @@ impl Publisher {
         } = self;
         debts.tally.in_msgs += 1;
         debts.tally.in_bytes += message.len();
-        let fresh;
-        let subject = message.subject.as_str().as_bytes();
-        let route = match cache.get(subject, exchange.router.changes()) {
-            Some(route) => route,
-            None => {
-                fresh = exchange.router.route(message.subject);
-                cache.put(subject, Arc::clone(&fresh));
-                &fresh
-            }
-        };
+        let route = route(exchange, cache, message.subject);
         let taken = debts.deliver(exchange, route, message, Scope::Everybody { except });
         let refusal = match &route.target {
             Target::None => return taken,
@@ -219,8 +213,13 @@ impl Publisher {
     /// Delivers what is no work for a shard: answers, deliveries, messages that the other broker
     /// routed. False when nobody takes it.
     pub(crate) fn deliver(&mut self, message: &Published<'_>, scope: Scope<'_>) -> bool {
-        let route = self.exchange.router.route(message.subject);
-        self.debts.deliver(&self.exchange, &route, message, scope)
+        let Self {
+            exchange,
+            cache,
+            debts,
+        } = self;
+        let route = route(exchange, cache, message.subject);
+        debts.deliver(exchange, route, message, scope)
     }
 
     /// Delivers an answer made on the spot to a client's reply subject.
@@ -250,6 +249,11 @@ impl Publisher {
         Frame::Work { shard, work }.encode(&mut self.debts.to_peer);
     }
 
+    /// Bytes that wait for [`Self::hand_over`].
+    pub(crate) const fn collected_bytes(&self) -> usize {
+        self.debts.work_bytes + self.debts.to_peer.len()
+    }
+
     /// Settles everything that needs no waiting. Call before every await.
     pub(crate) fn settle(&mut self) {
         let Self {
@@ -275,6 +279,7 @@ impl Publisher {
     pub(crate) async fn hand_over(&mut self) {
         let sent_to_peer = !self.debts.to_peer.is_empty();
         self.settle();
+        self.debts.work_bytes = 0;
         for (shard, batch) in self.debts.work.iter_mut().enumerate() {
             if batch.is_empty() {
                 continue;
@@ -289,6 +294,13 @@ impl Publisher {
             self.exchange.client_lane.room().await;
         }
     }
+}
+
+fn route<'a>(exchange: &Exchange, cache: &'a mut RouteCache, subject: SubjectRef<'_>) -> &'a Route {
+    let text = subject.as_str().as_bytes();
+    cache.get_or_insert(text, exchange.router.changes(), || {
+        exchange.router.route(subject)
+    })
 }
 
 impl Debts {
@@ -325,7 +337,7 @@ impl Debts {
         }
         let plain_at_peer = route.plain_at_peer && matches!(scope, Scope::Everybody { .. });
         if (plain_at_peer || !queues_at_peer.is_empty()) && exchange.client_lane.is_open() {
-            self.route_to_peer(message, plain_at_peer, queues_at_peer);
+            self.route_to_peer(message, plain_at_peer, &queues_at_peer);
             taken = true;
         }
         taken
@@ -422,13 +434,19 @@ impl Debts {
         }
     }
 
-    fn route_to_peer(&mut self, message: &Published<'_>, plain: bool, queues: Vec<Bytes>) {
-        let routed = Routed {
-            message: join_subjects(message.owned(), message.shown),
-            plain,
-            queues,
+    fn route_to_peer(&mut self, message: &Published<'_>, plain: bool, queues: &[Bytes]) {
+        let mut parts = queues.chunks(ROUTED_QUEUES_MAX);
+        let mut route = |plain: bool, queues: &[Bytes]| {
+            let message = join_subjects(message.owned(), message.shown);
+            let routed = Routed {
+                message,
+                plain,
+                queues: queues.to_vec(),
+            };
+            Frame::Routed(routed).encode(&mut self.to_peer);
         };
-        Frame::Routed(routed).encode(&mut self.to_peer);
+        route(plain, parts.next().unwrap_or_default());
+        parts.for_each(|queues| route(false, queues));
         self.tally.routed_msgs += 1;
     }
 
@@ -442,6 +460,7 @@ impl Debts {
     ) -> Option<Refusal> {
         match exchange.shards.place(shard) {
             Place::Here => {
+                self.work_bytes += message.headers.len() + message.payload.len();
                 self.work
                     .get_mut(usize::from(shard.0))?
                     .push(work(message.owned()));
@@ -460,5 +479,8 @@ impl Debts {
     }
 }
 
+/// Queue groups that one frame names: with names of the greatest length the frame stays below its
+/// limit beside the longest message.
+const ROUTED_QUEUES_MAX: usize = 256;
 /// Emptied buffers above this many bytes are given back to the allocator.
 const KEPT_CAPACITY_MAX: usize = 256 * 1024;

@@ -149,16 +149,22 @@ pub(crate) struct RouteCache {
 }
 
 impl RouteCache {
-    pub(crate) fn get(&self, subject: &[u8], changes: &Changes) -> Option<&Arc<Route>> {
-        let (found, route) = self.slots.get(slot(subject))?.as_ref()?;
-        (found.as_ref() == subject && changes.holds(route)).then_some(route)
-    }
-
-    pub(crate) fn put(&mut self, subject: &[u8], route: Arc<Route>) {
+    /// The route of `subject`: remembered, or looked up.
+    pub(crate) fn get_or_insert(
+        &mut self,
+        subject: &[u8],
+        changes: &Changes,
+        look_up: impl FnOnce() -> Arc<Route>,
+    ) -> &Route {
         if self.slots.is_empty() {
             self.slots.resize_with(CACHE_SLOTS, || None);
         }
-        self.slots[slot(subject)] = Some((subject.into(), route));
+        let slot = &mut self.slots[slot(subject)];
+        let holds = |(found, route): &Cached| found.as_ref() == subject && changes.holds(route);
+        if !slot.as_ref().is_some_and(holds) {
+            *slot = None;
+        }
+        &slot.get_or_insert_with(|| (subject.into(), look_up())).1
     }
 }
 

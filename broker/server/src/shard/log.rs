@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use relevo_engine::input::Input;
@@ -35,6 +35,8 @@ const JOB_BATCHES_MAX: usize = 16;
 const ANSWER_BATCHES_MAX: usize = 4 * JOB_BATCHES_MAX;
 /// Bytes of records read at a time when a shard is opened.
 const REPLAY_BYTES: usize = 4 * 1024 * 1024;
+/// How often room of dead messages is given back at most.
+const RECLAIM_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a full disk is tried again.
 const FULL_RETRY: Duration = Duration::from_millis(500);
 
@@ -139,6 +141,7 @@ struct LogThread {
     known_groups: BTreeMap<u64, u64>,
     /// Something was trimmed since room was last given back.
     reclaim_due: bool,
+    reclaimed_at: Instant,
     answers: Vec<Input>,
 }
 
@@ -236,6 +239,7 @@ pub(crate) fn start_thread(
         full: false,
         known_groups,
         reclaim_due: true,
+        reclaimed_at: Instant::now(),
         answers: Vec::new(),
     };
     let handle = thread::Builder::new()
@@ -275,14 +279,9 @@ impl LogThread {
                 Ok(more) => batch.extend(more),
                 Err(mpsc::error::TryRecvError::Disconnected) if batch.is_empty() => return None,
                 Err(_) if !batch.is_empty() => return Some(batch),
-                Err(_) if self.full => {
-                    let wait = runtime.block_on(async { timeout(FULL_RETRY, jobs.recv()).await });
-                    return match wait {
-                        Ok(more) => more,
-                        Err(_) => Some(batch),
-                    };
-                }
+                Err(_) if self.full => return wait(runtime, jobs, FULL_RETRY),
                 Err(_) if self.works_ahead() => {}
+                Err(_) if self.reclaim_due => return wait(runtime, jobs, RECLAIM_INTERVAL),
                 Err(_) => batch.extend(jobs.blocking_recv()?),
             }
         }
@@ -297,7 +296,9 @@ impl LogThread {
         {
             return true;
         }
-        if std::mem::take(&mut self.reclaim_due) {
+        if self.reclaim_due && self.reclaimed_at.elapsed() >= RECLAIM_INTERVAL {
+            self.reclaim_due = false;
+            self.reclaimed_at = Instant::now();
             let reclaimed = self
                 .log
                 .reclaim()
@@ -368,10 +369,12 @@ impl LogThread {
     fn append(&mut self) -> bool {
         let mut entries = Vec::new();
         let mut hint = Position::ZERO;
-        while let Some(LogJob::Append { record, committed }) = self.held.front() {
-            hint = hint.max(*committed);
-            entries.push(to_entry(record.clone()));
-            self.held.pop_front();
+        while let Some(LogJob::Append { record, committed }) = self
+            .held
+            .pop_front_if(|job| matches!(job, LogJob::Append { .. }))
+        {
+            hint = hint.max(committed);
+            entries.push(to_entry(record));
         }
         match self.log.append(&entries, hint.0) {
             Ok(()) => {
@@ -525,6 +528,18 @@ impl LogThread {
 
     fn die(&self, what: &str, error: &LogError) -> ! {
         fatal::exit(&format!("{what} of shard {}", self.shard), error)
+    }
+}
+
+/// Jobs, or none when they do not come for a while; nothing when the shard's task is gone.
+fn wait(
+    runtime: &Handle,
+    jobs: &mut mpsc::Receiver<Vec<LogJob>>,
+    duration: Duration,
+) -> Option<Vec<LogJob>> {
+    match runtime.block_on(async { timeout(duration, jobs.recv()).await }) {
+        Ok(more) => more,
+        Err(_) => Some(Vec::new()),
     }
 }
 
