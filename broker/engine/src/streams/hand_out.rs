@@ -4,8 +4,6 @@
 //! What is handed out of a durable consumer stands in the log before it leaves. Messages leave in the
 //! order in which they were handed out, also where some bodies have to be read from the log first.
 
-use std::time::Duration;
-
 use bytes::Bytes;
 use relevo_protocol::frame::Message;
 use relevo_protocol::headers::{HeaderBlock, HeaderBuilder};
@@ -255,16 +253,23 @@ impl Streams {
             return;
         };
         for delivery in deliveries {
-            if let Some(lease) = serving.leases.remove(delivery.stream_sequence) {
-                let full: Duration = pull.lease.unwrap_or(lease.full);
-                let reply = pull.reply.clone();
-                let lease = Lease {
-                    until: now.after(full),
-                    full,
-                    held: true,
-                    reply,
-                };
-                serving.leases.set(delivery.stream_sequence, lease);
+            let sequence = delivery.stream_sequence;
+            match pull
+                .lease
+                .filter(|_| serving.leases.get(sequence).is_some())
+            {
+                None => serving.leases.note_reply(sequence, &pull.reply),
+                Some(full) => {
+                    let reply = pull.reply.clone();
+                    let until = now.after(full);
+                    let lease = Lease {
+                        until,
+                        full,
+                        held: true,
+                        reply,
+                    };
+                    serving.leases.set(sequence, lease);
+                }
             }
         }
     }

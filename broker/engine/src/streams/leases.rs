@@ -36,6 +36,13 @@ impl Leases {
         self.by_sequence.insert(sequence, lease);
     }
 
+    /// Notes which pull request the message was delivered for.
+    pub(super) fn note_reply(&mut self, sequence: u64, reply: &Bytes) {
+        if let Some(lease) = self.by_sequence.get_mut(&sequence) {
+            lease.reply.clone_from(reply);
+        }
+    }
+
     /// Ends a lease.
     pub(super) fn remove(&mut self, sequence: u64) -> Option<Lease> {
         let lease = self.by_sequence.remove(&sequence)?;

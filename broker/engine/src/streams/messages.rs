@@ -63,9 +63,11 @@ struct Entry {
     subject: SubjectId,
 }
 
-/// `time` in the precision that is kept.
-pub(super) const fn whole_micros(time: Timestamp) -> Timestamp {
-    Timestamp::from_nanos(time.as_nanos() / NANOS_PER_MICRO * NANOS_PER_MICRO)
+/// `time` in the precision that is kept, but not before `earliest`.
+pub(super) fn whole_micros(time: Timestamp, earliest: Timestamp) -> Timestamp {
+    let micros = time.as_nanos() / NANOS_PER_MICRO;
+    let micros = micros.max(earliest.as_nanos().div_ceil(NANOS_PER_MICRO));
+    Timestamp::from_nanos(micros.saturating_mul(NANOS_PER_MICRO))
 }
 
 impl Messages {

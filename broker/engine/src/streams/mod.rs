@@ -351,7 +351,7 @@ impl Streams {
 
     /// The time to write into a decision; it never falls.
     fn stamp(&mut self, now: Now) -> Timestamp {
-        messages::whole_micros(self.read_clock(now)).max(self.state.last_at)
+        messages::whole_micros(self.read_clock(now), self.state.last_at)
     }
 
     fn read_clock(&mut self, now: Now) -> Timestamp {

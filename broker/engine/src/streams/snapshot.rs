@@ -273,7 +273,9 @@ fn read_messages(
             if size == 0 {
                 return Err(DecodeError::Invalid { what: "size" });
             }
-            let (id, _) = stream.subjects.add(subject, stream.messages.next());
+            let (id, _) = stream
+                .subjects
+                .add(subject.as_ref(), stream.messages.next());
             stream.messages.push(Timestamp::from_nanos(at), size, id);
         }
     }

@@ -11,7 +11,7 @@ use relevo_protocol::jetstream::publish::PublishOptions;
 use relevo_protocol::jetstream::stream::{RetentionPolicy, StreamConfig};
 use relevo_protocol::mutation::Publish;
 use relevo_protocol::name::{ConsumerName, StreamName};
-use relevo_protocol::subject::{Subject, SubjectFilter};
+use relevo_protocol::subject::{SubjectFilter, SubjectRef};
 use relevo_protocol::time::Timestamp;
 
 use super::ApplyError;
@@ -101,14 +101,14 @@ impl Stream {
         if publish.sequence != self.messages.next() {
             return Err(ApplyError::Sequence);
         }
-        let subject = Subject::parse(&publish.subject).map_err(|_| ApplyError::Message)?;
+        let subject = SubjectRef::parse(&publish.subject).map_err(|_| ApplyError::Message)?;
         let size = u32::try_from(publish.size()).map_err(|_| ApplyError::Message)?;
         let options = read_options(&publish.headers).ok_or(ApplyError::Message)?;
         let sequence = publish.sequence;
-        let (id, is_new) = self.subjects.add(&subject, sequence);
+        let (id, is_new) = self.subjects.add(subject, sequence);
         if is_new {
             for consumer in self.consumers.values_mut() {
-                consumer.interest.learn(id, &subject);
+                consumer.interest.learn(id, subject);
             }
         }
         self.messages.push(publish.at, size, id);

@@ -1,9 +1,8 @@
 //! The subjects of a stream's messages: each text is kept once, with how many messages it has.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 
-use relevo_protocol::subject::{Subject, SubjectFilter};
+use relevo_protocol::subject::{Subject, SubjectFilter, SubjectRef};
 
 use super::messages::Messages;
 
@@ -46,38 +45,33 @@ impl SubjectId {
 
 impl Subjects {
     /// Counts one more message; true when the subject had none.
-    pub(super) fn add(&mut self, subject: &Subject, sequence: u64) -> (SubjectId, bool) {
-        match self.by_name.entry(subject.clone()) {
-            Entry::Occupied(entry) => {
-                let id = *entry.get();
-                if let Some(Some(state)) = self.states.get_mut(id.index()) {
-                    state.count += 1;
-                    state.last = sequence;
-                }
-                (id, false)
+    pub(super) fn add(&mut self, subject: SubjectRef<'_>, sequence: u64) -> (SubjectId, bool) {
+        if let Some(id) = self.id_of(subject.as_str()) {
+            if let Some(Some(state)) = self.states.get_mut(id.index()) {
+                state.count += 1;
+                state.last = sequence;
             }
-            Entry::Vacant(entry) => {
-                let subject = entry.key().clone();
-                let state = SubjectState {
-                    subject,
-                    count: 1,
-                    last: sequence,
-                    not_before: sequence,
-                };
-                let id = match self.free.pop() {
-                    Some(id) => SubjectId(id),
-                    None => {
-                        self.states.push(None);
-                        SubjectId(u32::try_from(self.states.len() - 1).unwrap_or(u32::MAX))
-                    }
-                };
-                if let Some(slot) = self.states.get_mut(id.index()) {
-                    *slot = Some(state);
-                }
-                entry.insert(id);
-                (id, true)
-            }
+            return (id, false);
         }
+        let subject = subject.to_owned();
+        let state = SubjectState {
+            subject: subject.clone(),
+            count: 1,
+            last: sequence,
+            not_before: sequence,
+        };
+        let id = match self.free.pop() {
+            Some(id) => SubjectId(id),
+            None => {
+                self.states.push(None);
+                SubjectId(u32::try_from(self.states.len() - 1).unwrap_or(u32::MAX))
+            }
+        };
+        if let Some(slot) = self.states.get_mut(id.index()) {
+            *slot = Some(state);
+        }
+        self.by_name.insert(subject, id);
+        (id, true)
     }
 
     /// One message, which `messages` no longer has, is gone.
@@ -175,13 +169,13 @@ impl Interest {
             verdicts: Vec::new(),
         };
         for (id, state) in subjects.iter() {
-            interest.learn(id, &state.subject);
+            interest.learn(id, state.subject.as_ref());
         }
         interest
     }
 
     /// A subject has its first message; its number may have belonged to another before.
-    pub(super) fn learn(&mut self, id: SubjectId, subject: &Subject) {
+    pub(super) fn learn(&mut self, id: SubjectId, subject: SubjectRef<'_>) {
         if self.filters.is_empty() {
             return;
         }
@@ -189,10 +183,7 @@ impl Interest {
             self.verdicts.resize(id.index() + 1, false);
         }
         if let Some(verdict) = self.verdicts.get_mut(id.index()) {
-            *verdict = self
-                .filters
-                .iter()
-                .any(|filter| filter.matches(subject.as_ref()));
+            *verdict = self.filters.iter().any(|filter| filter.matches(subject));
         }
     }
 
