@@ -306,7 +306,6 @@ impl<D: Disk> Chain<D> {
             self.tail = None;
             self.remove_segments(&[first])?;
         }
-        self.reader.clear();
         let Some((first, segment)) = self.segments.last_key_value() else {
             return Ok(());
         };

@@ -255,3 +255,18 @@ fn message_that_looks_like_a_block_does_not_pass_for_one() {
         assert!(found.len() <= 3, "seed {seed}");
     }
 }
+
+#[test]
+fn log_that_ends_below_what_it_says_is_committed_is_damage() {
+    let disk = SimDisk::new(1);
+    let mut log = open(&disk);
+    fill(&mut log, 1..=3);
+    log.live.committed = 9;
+    fill(&mut log, 4..=5);
+    drop(log);
+    let refused = try_open(&disk, None).err();
+    assert!(
+        matches!(refused, Some(LogError::Corrupt { position: 6, .. })),
+        "{refused:?}"
+    );
+}

@@ -246,13 +246,33 @@ fn idle_log_notes_how_far_it_is_durable_and_committed() {
 
 #[test]
 fn truncated_entries_are_gone_and_their_positions_are_given_anew() {
-    for keep in [1, 2, 17, 40, 63, 99, 100, 150] {
+    let mut log = open(&SimDisk::new(1));
+    entries(1..=100)
+        .chunks(3)
+        .for_each(|batch| log.append(batch, 0).unwrap());
+    let boundaries: Vec<u64> = log
+        .live
+        .segments
+        .keys()
+        .skip(1)
+        .map(|first| first - 1)
+        .collect();
+    assert!(boundaries.len() > 2);
+    for keep in boundaries
+        .into_iter()
+        .chain([1, 2, 17, 40, 63, 99, 100, 150])
+    {
         let disk = SimDisk::new(1);
         let mut log = open(&disk);
         for batch in entries(1..=100).chunks(3) {
             log.append(batch, 0).unwrap();
             log.sync().unwrap();
         }
+        assert_eq!(
+            scan_all(&mut log, 1),
+            entries(1..=100),
+            "also fills the cache"
+        );
         log.truncate_after(keep).unwrap();
         let kept = keep.min(100);
         let check = |log: &mut Log<SimDisk>, end: u64| {

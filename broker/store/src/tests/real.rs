@@ -107,3 +107,11 @@ fn log_on_real_files_comes_back_sealed_rolled_and_staged() {
     assert_eq!(recovery.end, Some(entry(200).id()));
     assert_eq!(log.scan(1, usize::MAX).unwrap(), [entry(7), entry(150)]);
 }
+
+#[test]
+fn log_and_two_slot_file_can_move_to_the_thread_that_owns_them() {
+    fn check<T: Send>() {}
+    check::<Log<RealDisk>>();
+    check::<Log<SimDisk>>();
+    check::<crate::two_slot::TwoSlot<RealDisk>>();
+}

@@ -1,7 +1,8 @@
 //! Encryption at rest, end to end.
 
 use super::*;
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
+use crate::sim_disk::Unsynced;
 
 fn on_disk(disk: &SimDisk) -> Vec<u8> {
     disk.paths()
@@ -202,4 +203,40 @@ fn sealed_block_moved_to_another_place_does_not_open() {
         try_open(&disk, Some(&ring)),
         Err(LogError::Corrupt { .. })
     ));
+}
+
+#[test]
+fn older_version_of_a_sealed_block_does_not_pass_for_the_newer_one() {
+    let disk = SimDisk::new(1);
+    let ring = keyring(&[1]);
+    let path = "shard-1/00000000000000000001.seg";
+    let mut log = try_open(&disk, Some(&ring)).unwrap().0;
+    log.append(&[entry(1)], 0).unwrap();
+    log.sync().unwrap();
+    let start = usize::try_from(log.live.segments[&1].len).unwrap();
+    log.append(&[entry(2)], 0).unwrap();
+    let end = usize::try_from(log.live.segments[&1].len).unwrap();
+    let older = disk.contents(path).unwrap()[start..end].to_vec();
+    disk.crash(Unsynced::Lost);
+
+    let mut log = try_open(&disk, Some(&ring)).unwrap().0;
+    log.append(
+        &[Entry {
+            chain: 1,
+            ..entry(2)
+        }],
+        0,
+    )
+    .unwrap();
+    assert_eq!(log.live.segments[&1].len, end as u64);
+    log.append(&[entry(3)], 0).unwrap();
+    log.sync().unwrap();
+    drop(log);
+    let mut file = disk.open(path).unwrap();
+    file.write_at(&older, start as u64).unwrap();
+    let refused = try_open(&disk, Some(&ring)).err();
+    assert!(
+        matches!(refused, Some(LogError::Corrupt { .. })),
+        "{refused:?}"
+    );
 }
