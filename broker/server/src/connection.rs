@@ -27,7 +27,8 @@ use crate::counters;
 use crate::outbound::{Outbound, Pushed, WriterEnd};
 use crate::read_buffer::ReadBuffer;
 use crate::router::publisher::{Exchange, Published, Publisher};
-use crate::router::subscription::{Client, Receiver, Subscription};
+use crate::router::subscribed::Subscribed;
+use crate::router::subscription::{Client, Receiver};
 use crate::verb_desk::{Said, VerbDesk, VerbEvent};
 
 /// How long a closed connection is still read, so that what the client sent does not make the
@@ -49,7 +50,12 @@ pub(crate) struct Connection {
     write_deadline: Duration,
     heard: Instant,
     front: Front,
+    closer: Closer,
 }
+
+/// Closes the socket when the connection ends, however it ends.
+#[derive(Debug)]
+struct Closer(Arc<Client>);
 
 /// What operations act on.
 #[derive(Debug)]
@@ -57,7 +63,7 @@ struct Front {
     client: Arc<Client>,
     session: Session,
     publisher: Publisher,
-    subscriptions: HashMap<SubscriptionId, Arc<Subscription>>,
+    subscriptions: HashMap<SubscriptionId, Subscribed>,
     /// From the first verb on.
     verbs: Option<Box<VerbDesk>>,
     payload_max: usize,
@@ -100,6 +106,7 @@ impl Connection {
             ping_interval: limits.ping_interval,
             write_deadline: limits.write_deadline,
             heard: Instant::now(),
+            closer: Closer(Arc::clone(&client)),
             front: Front {
                 client,
                 session,
@@ -132,6 +139,7 @@ impl Connection {
             socket,
             front,
             write_deadline,
+            closer,
             ..
         } = self;
         let (client, exchange) = front.leave().await;
@@ -149,7 +157,7 @@ impl Connection {
             // Whoever does not take them is not waited for.
             let _ = timeout(write_deadline, last_words).await;
         }
-        client.outbound.abandon();
+        drop(closer);
     }
 
     async fn serve(&mut self, shutdown: &CancellationToken) -> End {
@@ -345,14 +353,9 @@ impl Front {
             sid: sid.clone(),
         };
         let queue = queue.map(Bytes::copy_from_slice);
-        match self
-            .publisher
-            .exchange()
-            .router
-            .subscribe(&filter, queue, receiver)
-        {
-            Ok(subscription) => {
-                self.subscriptions.insert(id, subscription);
+        match Subscribed::begin(self.publisher.exchange(), &filter, queue, receiver) {
+            Ok(subscribed) => {
+                self.subscriptions.insert(id, subscribed);
             }
             Err(full) => {
                 self.session.ended(&sid, id);
@@ -363,17 +366,16 @@ impl Front {
 
     fn unsubscribe(&mut self, id: SubscriptionId, after: Option<u64>) {
         if let Some(max) = after
-            && let Some(subscription) = self.subscriptions.get(&id)
-            && subscription.end_after(max)
+            && let Some(subscribed) = self.subscriptions.get(&id)
+            && subscribed.subscription().end_after(max)
         {
             return;
         }
-        let Some(subscription) = self.subscriptions.remove(&id) else {
+        let Some(subscribed) = self.subscriptions.remove(&id) else {
             return;
         };
-        self.publisher.exchange().router.unsubscribe(&subscription);
         if after.is_some()
-            && let Receiver::Client { sid, .. } = &subscription.receiver
+            && let Receiver::Client { sid, .. } = &subscribed.subscription().receiver
         {
             self.session.ended(sid, id);
         }
@@ -448,11 +450,16 @@ impl Front {
         }
         // A shard that has enough to do is not waited for any longer.
         let _ = timeout(LINGER, self.publisher.hand_over()).await;
-        let exchange = Arc::clone(self.publisher.exchange());
-        for (_, subscription) in self.subscriptions {
-            exchange.router.unsubscribe(&subscription);
-        }
-        (self.client, exchange)
+        (
+            Arc::clone(&self.client),
+            Arc::clone(self.publisher.exchange()),
+        )
+    }
+}
+
+impl Drop for Closer {
+    fn drop(&mut self) {
+        self.0.outbound.abandon();
     }
 }
 

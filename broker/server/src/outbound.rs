@@ -269,7 +269,7 @@ impl Outbound {
                 match timeout(self.write_deadline, socket.writable()).await {
                     Ok(Ok(())) => {}
                     Ok(Err(_)) => return Err(WriterEnd::Finished),
-                    Err(_) => return Err(WriterEnd::DeadlineMissed),
+                    Err(_) => return Err(self.deadline_missed()),
                 }
                 write_now(socket, &bytes, &mut written).map_err(|_| WriterEnd::Finished)?;
             }
@@ -277,6 +277,14 @@ impl Outbound {
                 Some(next) => (bytes, written) = (next, 0),
                 None => return Ok(()),
             }
+        }
+    }
+
+    /// A client that was cut off already is not slow a second time.
+    fn deadline_missed(&self) -> WriterEnd {
+        match self.state().phase {
+            Phase::Open => WriterEnd::DeadlineMissed,
+            Phase::Ending | Phase::Closed => WriterEnd::Finished,
         }
     }
 

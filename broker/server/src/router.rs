@@ -7,6 +7,7 @@
 pub(crate) mod interest;
 pub(crate) mod publisher;
 pub(crate) mod route;
+pub(crate) mod subscribed;
 pub(crate) mod subscription;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -188,3 +189,6 @@ impl Router {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -23,7 +23,8 @@ use crate::counters;
 use crate::outbound::Outbound;
 use crate::random;
 use crate::router::publisher::{Published, Publisher};
-use crate::router::subscription::{Receiver, Subscription};
+use crate::router::subscribed::Subscribed;
+use crate::router::subscription::Receiver;
 
 /// Answers that wait for a connection; a POP of the most messages fits. What does not fit is dropped,
 /// and a delivery among it given to somebody else.
@@ -37,7 +38,8 @@ pub(crate) struct VerbDesk {
     verbs: Verbs,
     clock: Clock,
     inbox: mpsc::Receiver<Message>,
-    subscription: Arc<Subscription>,
+    /// Held for the answers that it brings.
+    _subscribed: Subscribed,
     /// What the reply subjects begin with, the last dot included.
     prefix: String,
     written: Written,
@@ -82,16 +84,14 @@ impl VerbDesk {
             .expect("letters, digits and dots are a filter");
         let (sender, inbox) = mpsc::channel(ANSWERS_MAX);
         let exchange = publisher.exchange();
-        let subscription = exchange
-            .router
-            .subscribe(&filter, None, Receiver::Inbox(sender))?;
+        let subscribed = Subscribed::begin(exchange, &filter, None, Receiver::Inbox(sender))?;
         let verbs = Verbs::new(payload_max);
         let clock = exchange.board.clock();
         Ok(Self {
             verbs,
             clock,
             inbox,
-            subscription,
+            _subscribed: subscribed,
             prefix,
             written: Written::Told,
         })
@@ -172,7 +172,6 @@ impl VerbDesk {
         let mut out = Output::default();
         self.verbs.hang_up(self.now(), &mut out);
         self.carry_out(out, publisher);
-        publisher.exchange().router.unsubscribe(&self.subscription);
     }
 
     fn answer(&mut self, message: Message, out: &mut Output) {

@@ -13,7 +13,8 @@ use super::frames::{FrameReader, LaneError};
 use super::routed::split_subjects;
 use crate::random;
 use crate::router::publisher::{Exchange, Published, Publisher, Scope};
-use crate::router::subscription::{Receiver, Subscription};
+use crate::router::subscribed::Subscribed;
+use crate::router::subscription::Receiver;
 use crate::shards::Place;
 
 /// Frames after which work is handed over and flushes are paid although more frames are buffered.
@@ -31,7 +32,7 @@ pub(crate) struct ClientLane {
 #[derive(Debug)]
 struct Wishes {
     exchange: Arc<Exchange>,
-    subscriptions: HashMap<(Bytes, Option<Bytes>), Arc<Subscription>>,
+    subscriptions: HashMap<(Bytes, Option<Bytes>), Subscribed>,
 }
 
 impl ClientLane {
@@ -141,9 +142,7 @@ impl Wishes {
         let queue = queue.map(|queue| Bytes::copy_from_slice(&queue));
         let wish = (Bytes::copy_from_slice(subject), queue);
         if !wanted {
-            if let Some(subscription) = self.subscriptions.remove(&wish) {
-                self.exchange.router.unsubscribe(&subscription);
-            }
+            self.subscriptions.remove(&wish);
             return;
         }
         let Ok(filter) = SubjectFilter::parse(subject) else {
@@ -153,23 +152,11 @@ impl Wishes {
         if self.subscriptions.contains_key(&wish) {
             return;
         }
-        match self
-            .exchange
-            .router
-            .subscribe(&filter, wish.1.clone(), Receiver::Peer)
-        {
-            Ok(subscription) => {
-                self.subscriptions.insert(wish, subscription);
+        match Subscribed::begin(&self.exchange, &filter, wish.1.clone(), Receiver::Peer) {
+            Ok(subscribed) => {
+                self.subscriptions.insert(wish, subscribed);
             }
             Err(full) => tracing::error!("interest of the other broker: {full}"),
-        }
-    }
-}
-
-impl Drop for Wishes {
-    fn drop(&mut self) {
-        for (_, subscription) in self.subscriptions.drain() {
-            self.exchange.router.unsubscribe(&subscription);
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) enum LaneError {
     Malformed(DecodeError),
     /// A frame that does not belong on this lane.
     OutOfPlace,
+    /// The task of a lane panicked, which is a bug.
+    Panicked,
 }
 
 /// The reading end of a lane.
@@ -117,6 +119,7 @@ impl fmt::Display for LaneError {
                 write!(f, "a frame of {len} bytes is above the limit of {max}")
             }
             Self::Malformed(error) => write!(f, "frame: {error}"),
+            Self::Panicked => f.write_str("its task panicked, which is a bug"),
             Self::OutOfPlace => f.write_str("a frame came on the wrong lane or at the wrong time"),
         }
     }

@@ -34,6 +34,8 @@ use crate::shards::Event;
 const RETRY_MIN: Duration = Duration::from_millis(50);
 /// The longest pause between two attempts.
 const RETRY_MAX: Duration = Duration::from_secs(1);
+/// Doublings that take the pause to its longest.
+const RETRY_DOUBLINGS_MAX: u32 = 5;
 /// The pause after the two have found that they must not work together.
 const RETRY_REFUSED: Duration = Duration::from_secs(5);
 
@@ -63,6 +65,8 @@ pub(crate) struct ContactState {
     /// The last thing that was said in the log, so that it is said once.
     told: Option<String>,
     links_count: u64,
+    /// Links in a row that did not come up.
+    failures_count: u32,
 }
 
 /// Why a link ended.
@@ -96,7 +100,9 @@ impl LinkOwner {
                 },
             };
             let loss = self.keep(lanes).await;
-            self.contact.pause = Some(RETRY_MIN);
+            let failures = self.contact.failures_count.min(RETRY_DOUBLINGS_MAX);
+            self.contact.pause = Some((RETRY_MIN * (1 << failures)).min(RETRY_MAX));
+            self.contact.failures_count += 1;
             match loss {
                 LinkLoss::Stopped => return,
                 LinkLoss::Replaced(lanes) => next = Some(*lanes),
@@ -240,7 +246,10 @@ impl LinkOwner {
                 () = self.stop.cancelled() => return LinkLoss::Stopped,
                 Some(ended) = link.tasks.join_next() => return match ended {
                     Ok((lane, error)) => LinkLoss::Lane(lane, error),
-                    Err(error) => fatal::exit("link lane", &error),
+                    Err(error) => {
+                        tracing::error!("link lane: {error}");
+                        LinkLoss::Lane(Lane::Client, LaneError::Panicked)
+                    }
                 },
                 Some(arrival) = self.arrivals.recv() => {
                     if let Arrival::Half(half) = arrival
@@ -335,6 +344,7 @@ impl LinkOwner {
         };
         tracing::info!(%peer, "link to the other broker is up");
         self.contact.told = None;
+        self.contact.failures_count = 0;
         self.exchange.board.set_link(|status| {
             *status = LinkStatus {
                 peer: Some(peer.clone()),

@@ -107,7 +107,9 @@ pub(crate) struct Client {
 impl Client {
     /// Connects and reads INFO, says nothing.
     pub(crate) async fn greeted(address: SocketAddr) -> Self {
-        let mut socket = BufReader::new(TcpStream::connect(address).await.unwrap());
+        let socket = TcpStream::connect(address).await.unwrap();
+        socket.set_nodelay(true).unwrap();
+        let mut socket = BufReader::new(socket);
         let mut line = String::new();
         socket.read_line(&mut line).await.unwrap();
         let info = serde_json::from_str(line.strip_prefix("INFO ").unwrap()).unwrap();
