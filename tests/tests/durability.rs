@@ -737,11 +737,13 @@ fn filled_len(bytes: &[u8]) -> usize {
         .map_or(0, |last| last + 1)
 }
 
-/// Flips a bit in the middle of what is written: what follows it is durable, so it is no torn end.
+/// Flips a bit in the middle of what is written, where it is no padding: what follows it is durable, so it is no torn
+/// end.
 fn flip_a_byte(path: &Path) {
     let mut bytes = std::fs::read(path).expect("a file can be read");
     let middle = filled_len(&bytes) / 2;
-    bytes[middle] ^= 0x10;
+    let dense = bytes[middle..].windows(8).position(|window| !window.contains(&0));
+    bytes[middle + dense.expect("a record has a text")] ^= 0x10;
     std::fs::write(path, bytes).expect("a file can be written");
 }
 
