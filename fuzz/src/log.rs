@@ -51,8 +51,8 @@ pub fn fuzz_log(data: &[u8]) {
 
 fn options(seal: Option<Arc<Keyring>>) -> LogOptions {
     LogOptions {
-        segment_len: 16 * 1024,
-        block_len_max: 1024,
+        segment_len: 5 * 1024,
+        block_len_max: 512,
         seal,
         ..LogOptions::new(IDENTITY)
     }
@@ -64,13 +64,13 @@ fn write_store(disk: &SimDisk, seal: Option<Arc<Keyring>>) -> Vec<Entry> {
     let disk = Arc::new(disk.clone());
     let (mut log, _) =
         Log::open(disk, DIR, options(seal), [5; 32]).expect("an empty disk takes a log");
-    let entries: Vec<Entry> = (1..=60_u8).map(entry).collect();
-    for batch in entries.chunks(7) {
+    let entries: Vec<Entry> = (1..=18_u8).map(entry).collect();
+    for batch in entries.chunks(3) {
         let committed = batch[0].position - 1;
         log.append(batch, committed).expect("the disk has room");
         log.sync().expect("the disk is well");
     }
-    log.save_snapshot(20, b"the state at 20")
+    log.save_snapshot(6, b"the state at 6")
         .expect("the disk has room");
     entries
 }
@@ -80,7 +80,7 @@ fn entry(number: u8) -> Entry {
     Entry {
         position,
         epoch: 1,
-        sub: u32::from(number / 25),
+        sub: u32::from(number / 8),
         chain: u32::from(number) * 7919,
         group: position % 3,
         key: if position.is_multiple_of(3) {
@@ -88,7 +88,7 @@ fn entry(number: u8) -> Entry {
         } else {
             position
         },
-        body: Bytes::from(vec![number; 400]),
+        body: Bytes::from(vec![number; 100]),
     }
 }
 
@@ -112,7 +112,7 @@ fn check_store(disk: &SimDisk, seal: Option<Arc<Keyring>>, written: &[Entry]) {
     if let Some((position, state)) = recovery.snapshot {
         assert_eq!(
             (position, state.as_ref()),
-            (20, b"the state at 20".as_slice())
+            (6, b"the state at 6".as_slice())
         );
     }
     let end = recovery.end.map_or(0, |end| end.position);

@@ -6,15 +6,27 @@ use std::path::{Path, PathBuf};
 use relevo_fuzz::TARGETS;
 
 /// How many mutations of each file are tried.
-const MUTATIONS_PER_FILE: u32 = 300;
+const MUTATIONS_PER_FILE: u32 = 200;
 /// Longest input after a mutation, in bytes.
 const INPUT_LEN_MAX: usize = 8 * 1024;
 /// Most changes in one mutation.
 const CHANGES_MAX: u32 = 6;
 /// Bytes that mean something to some parser.
 const WORDS: [&[u8]; 14] = [
-    b"\r\n", b"\r", b"\n", b" ", b"\t", b".", b"*", b">", b"#5", b"=", b"\0", b"\xff\xff\xff\xff",
-    b"4294967296", b"NATS/1.0\r\n",
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b" ",
+    b"\t",
+    b".",
+    b"*",
+    b">",
+    b"#5",
+    b"=",
+    b"\0",
+    b"\xff\xff\xff\xff",
+    b"4294967296",
+    b"NATS/1.0\r\n",
 ];
 
 #[test]
@@ -33,7 +45,11 @@ fn every_body_holds_over_its_corpus_and_its_mutations() {
             let mut random = fastrand::Rng::with_seed(seed ^ hash(path));
             for round in 0..MUTATIONS_PER_FILE {
                 let input = mutated(input, &corpus, &mut random);
-                check(*body, &input, &format!("{}, mutation {round}, seed {seed}", path.display()));
+                check(
+                    *body,
+                    &input,
+                    &format!("{}, mutation {round}, seed {seed}", path.display()),
+                );
             }
         }
     }
@@ -44,7 +60,11 @@ fn every_folder_of_the_corpus_has_a_body_and_a_target() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     for entry in std::fs::read_dir(root.join("corpus")).expect("the corpus is beside the tests") {
         let name = entry.expect("a directory can be read").file_name();
-        assert!(TARGETS.iter().any(|(target, _)| name == **target), "{}", name.display());
+        assert!(
+            TARGETS.iter().any(|(target, _)| name == **target),
+            "{}",
+            name.display()
+        );
     }
     for (name, _) in TARGETS {
         let target = root.join(format!("targets/{name}.rs"));
@@ -58,10 +78,13 @@ fn check(body: relevo_fuzz::Body, input: &[u8], what: &str) {
 }
 
 fn corpus(name: &str) -> Vec<(PathBuf, Vec<u8>)> {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(name);
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("corpus")
+        .join(name);
     let entries = std::fs::read_dir(&dir).expect("each target has a corpus");
-    let mut paths: Vec<_> =
-        entries.map(|entry| entry.expect("a directory can be read").path()).collect();
+    let mut paths: Vec<_> = entries
+        .map(|entry| entry.expect("a directory can be read").path())
+        .collect();
     paths.sort();
     let read = |path: PathBuf| {
         let input = std::fs::read(&path).expect("a corpus file can be read");
