@@ -2,7 +2,9 @@
 //!
 //! On an ordinary stream any acknowledgement of a message that is pending counts, as in nats-server,
 //! also one of an earlier delivery. On a queue the lease is strict: it must be the last delivery, and
-//! its time must not be over, so that nobody acknowledges what another worker holds.
+//! its time must not be over, so that nobody acknowledges what another worker holds. The time of the
+//! message in the ack subject tells it from one of the same sequence in a queue of the same name that
+//! was deleted; a lease as people type it has none, and is told by its numbers alone.
 
 use std::time::Duration;
 
@@ -16,6 +18,7 @@ use relevo_protocol::jetstream::error::JetStreamError;
 use relevo_protocol::jetstream::status::Status;
 use relevo_protocol::mutation::{LIST_LEN_MAX, Mutation};
 use relevo_protocol::name::ConsumerName;
+use relevo_protocol::time::Timestamp;
 
 use super::leases::Lease;
 use super::{Streams, answer};
@@ -88,8 +91,9 @@ impl Streams {
         }
         let pending = consumer.pending.get(&sequence)?;
         let lease = consumer.serving.as_ref()?.leases.get(sequence)?;
-        let is_same = u64::from(pending.count) == ack.delivered
-            && stream.messages.get(sequence)?.at == ack.timestamp;
+        let is_same_message = ack.timestamp == Timestamp::UNIX_EPOCH
+            || stream.messages.get(sequence)?.at == ack.timestamp;
+        let is_same = is_same_message && u64::from(pending.count) == ack.delivered;
         (is_same && lease.held && now < lease.until).then_some(stream.id)
     }
 

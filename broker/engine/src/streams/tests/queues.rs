@@ -200,3 +200,16 @@ fn purging_a_queue_forgets_what_its_messages_asked_for() {
     bench.pass(Duration::from_secs(60));
     assert_eq!(pop_texts(&mut bench, 9), ["k2"]);
 }
+
+#[test]
+fn a_lease_names_its_message_by_its_time_or_by_its_numbers_alone() {
+    let mut bench = Bench::with_queue(|_| {});
+    push(&mut bench, &[], "one");
+    let popped = pop(&mut bench, 1);
+    let ack = popped[0].ack();
+    let other = ack.replace(".17672256", ".17672257");
+    assert_ne!(ack, other);
+    assert_eq!(bench.ack(&other, "+ACK"), "409 Lease Expired");
+    let typed = "$JS.ACK.Q_jobs.workers.1.1.1.0.0";
+    assert_eq!(bench.ack(typed, "+ACK"), "");
+}
