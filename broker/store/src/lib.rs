@@ -41,12 +41,15 @@ mod cache;
 mod chain;
 mod fields;
 mod index;
+mod read;
 mod reader;
 mod record;
 mod recover;
 mod segment;
 mod snapshot;
 mod stage;
+mod tail;
+mod truncate;
 mod uuids;
 mod verify;
 

@@ -5,7 +5,7 @@
 //! only if one of its lines is all zeros, as a line is that never reached the disk: a changed line is damage too.
 
 use crate::block::{BLOCK_HEADER_LEN, BlockHeader, BlockKind, LINE_LEN};
-use crate::chain::{Chain, Cut, SPARE_NAME, Segment};
+use crate::chain::{Chain, Cut, Segment};
 use crate::disk::{Disk, DiskFile, join};
 use crate::entry::EntryId;
 use crate::error::LogError;
@@ -13,6 +13,7 @@ use crate::reader::Found;
 use crate::record::Records;
 use crate::seal::TAG_LEN;
 use crate::segment::{FIRST_BLOCK, SEGMENT_HEADER_LEN, SegmentHeader, parse_segment_name};
+use crate::tail::SPARE_NAME;
 
 /// Bytes read at once where no block is expected.
 const CHUNK_LEN: usize = 256 * 1024;
