@@ -89,6 +89,7 @@ pub(crate) async fn run(arguments: BrokerArguments) -> Result<(), Failure> {
     logging::start();
     let supervised = arguments.supervised;
     let config = arguments.into_config()?;
+    let stop = stop_wanted(supervised)?;
     let broker = Broker::start(config).await.map_err(|error| Failure::new("start broker", error))?;
     if supervised {
         let addresses = broker.addresses();
@@ -99,7 +100,7 @@ pub(crate) async fn run(arguments: BrokerArguments) -> Result<(), Failure> {
         };
         report.send()?;
     }
-    stop_wanted(supervised).await?;
+    stop.await;
     broker.shutdown().await;
     Ok(())
 }

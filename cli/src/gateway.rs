@@ -57,6 +57,7 @@ pub(crate) async fn run(arguments: GatewayArguments) -> Result<(), Failure> {
     logging::start();
     let supervised = arguments.supervised;
     let config = arguments.into_config()?;
+    let stop = stop_wanted(supervised)?;
     let gateway =
         Gateway::start(config).await.map_err(|error| Failure::new("start gateway", error))?;
     if supervised {
@@ -64,7 +65,7 @@ pub(crate) async fn run(arguments: GatewayArguments) -> Result<(), Failure> {
         let http = gateway.http_addr().to_string();
         Report::Gateway { nats, http }.send()?;
     }
-    stop_wanted(supervised).await?;
+    stop.await;
     gateway.shutdown().await;
     Ok(())
 }

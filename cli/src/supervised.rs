@@ -43,21 +43,24 @@ impl Report {
     }
 }
 
-/// Returns when the process is to stop: at SIGTERM, at SIGINT unless it is supervised (its parent
-/// gets that one too and stops its children in order), at the end of standard input if it is.
-pub(crate) async fn stop_wanted(supervised: bool) -> Result<(), Failure> {
+/// Listens from now on for the end: SIGTERM, SIGINT unless the process is supervised (its parent gets
+/// that one too and stops its children in order), the end of standard input if it is. The future is
+/// ready when the process is to stop.
+pub(crate) fn stop_wanted(supervised: bool) -> Result<impl Future<Output = ()>, Failure> {
     let tried = "listen for signals";
     let mut terminate =
         signal(SignalKind::terminate()).map_err(|error| Failure::new(tried, error))?;
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(|error| Failure::new(tried, error))?;
-    loop {
-        tokio::select! {
-            _ = terminate.recv() => return Ok(()),
-            _ = interrupt.recv() => if !supervised { return Ok(()) },
-            () = end_of_input(), if supervised => return Ok(()),
+    Ok(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => return,
+                _ = interrupt.recv() => if !supervised { return },
+                () = end_of_input(), if supervised => return,
+            }
         }
-    }
+    })
 }
 
 async fn end_of_input() {

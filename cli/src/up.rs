@@ -2,14 +2,16 @@
 //!
 //! Directory: `a/` and `b/` are the brokers' stores, `gateway/` the gateway's state, `*.log` what they
 //! log, `*.peer` where each broker finds the other, `relevo.key` the key that the stores are sealed
-//! with, `up.json` what runs and where.
+//! with, `up.json` what runs and where, `up.lock` what keeps a second `relevo up` out.
 
 mod child;
 mod health;
 mod summary;
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::time::Duration;
 
 use clap::Args;
@@ -25,6 +27,7 @@ use crate::up::summary::{BrokerEntry, GatewayEntry, Summary};
 const START_MAX: Duration = Duration::from_secs(60);
 const KEY_FILE: &str = "relevo.key";
 const SUMMARY_FILE: &str = "up.json";
+const LOCK_FILE: &str = "up.lock";
 
 /// Flags of `relevo up`.
 #[derive(Debug, Args)]
@@ -68,13 +71,21 @@ pub(crate) async fn run(arguments: UpArguments) -> Result<(), Failure> {
     let dir = &arguments.dir;
     std::fs::create_dir_all(dir)
         .map_err(|error| Failure::new(format!("make directory {}", dir.display()), error))?;
+    let _lock = lock(dir)?;
+    let stop = stop_wanted(false)?;
+    tokio::pin!(stop);
     summary::remove(&dir.join(SUMMARY_FILE))?;
     let key = sealing(&arguments)?;
     let mut family = Family::start(&arguments, [nats_a, nats_b], key.as_deref());
-    let outcome = match tokio::time::timeout(START_MAX, family.serve(&arguments)).await {
-        Ok(Ok(())) => family.watch().await,
-        Ok(Err(failure)) => Err(failure),
-        Err(_) => Err(Failure::plain(format!(
+    let started = tokio::select! {
+        started = tokio::time::timeout(START_MAX, family.serve(&arguments)) => Some(started),
+        () = &mut stop => None,
+    };
+    let outcome = match started {
+        None => Ok(()),
+        Some(Ok(Ok(()))) => family.watch(stop).await,
+        Some(Ok(Err(failure))) => Err(failure),
+        Some(Err(_)) => Err(Failure::plain(format!(
             "not all parts serve after {} s; look into the logs in {}",
             START_MAX.as_secs(),
             dir.display()
@@ -83,6 +94,23 @@ pub(crate) async fn run(arguments: UpArguments) -> Result<(), Failure> {
     family.stop().await;
     let removed = summary::remove(&dir.join(SUMMARY_FILE));
     outcome.and(removed)
+}
+
+/// Keeps a second `relevo up` out of the directory for as long as the file is open.
+fn lock(dir: &Path) -> Result<File, Failure> {
+    let path = dir.join(LOCK_FILE);
+    let tried = || format!("lock {}", path.display());
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    let file = options.open(&path).map_err(|error| Failure::new(tried(), error))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(Failure::plain(format!(
+            "another relevo up runs on {}; stop it, or choose another --dir",
+            dir.display()
+        ))),
+        Err(TryLockError::Error(error)) => Err(Failure::new(tried(), error)),
+    }
 }
 
 /// The key file to seal with, made on the first start.
@@ -229,13 +257,11 @@ impl Family {
 
     /// Returns when the family is to stop. A child that dies is reported, the others go on; when none
     /// is left, that is a failure.
-    async fn watch(&mut self) -> Result<(), Failure> {
-        let stop = stop_wanted(false);
-        tokio::pin!(stop);
+    async fn watch(&mut self, mut stop: Pin<&mut impl Future<Output = ()>>) -> Result<(), Failure> {
         loop {
             let [a, b] = &mut self.brokers;
             tokio::select! {
-                outcome = &mut stop => return outcome,
+                () = &mut stop => return Ok(()),
                 () = a.death() => a.mourn(),
                 () = b.death() => b.mourn(),
                 () = Child::death_of(self.gateway.as_mut()) => {

@@ -155,7 +155,7 @@ fn a_mistake_in_a_settings_file_is_named_with_its_line_and_the_remedy() {
         "name = 'a'\nmax_connections = 'many'\n",
         &["line 2", "many"],
     );
-    check("broker", "name = 'a'\nname = 'b'\n", &["line 2", "name"]);
+    check("broker", "name = 'a'\nname = 'b'\n", &["line 2", "duplicate"]);
     check("broker", "name 'a'\n", &["line 1"]);
     check(
         "gateway",
