@@ -742,7 +742,9 @@ fn filled_len(bytes: &[u8]) -> usize {
 fn flip_a_byte(path: &Path) {
     let mut bytes = std::fs::read(path).expect("a file can be read");
     let middle = filled_len(&bytes) / 2;
-    let dense = bytes[middle..].windows(8).position(|window| !window.contains(&0));
+    let dense = bytes[middle..]
+        .windows(8)
+        .position(|window| !window.contains(&0));
     bytes[middle + dense.expect("a record has a text")] ^= 0x10;
     std::fs::write(path, bytes).expect("a file can be written");
 }
