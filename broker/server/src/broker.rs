@@ -43,7 +43,8 @@ use crate::random;
 use crate::register::{Register, RegisterError};
 use crate::router::Router;
 use crate::router::publisher::{Exchange, Publisher};
-use crate::shard::log::{OpenedShard, ShardError, open_shard, start_thread};
+use crate::shard::log::start_thread;
+use crate::shard::open::{OpenedShard, ShardError, open_shard};
 use crate::shard::{COMPLETIONS_MAX, ShardTask};
 use crate::shards::{Event, Inboxes, Shards, mailbox};
 

@@ -39,4 +39,4 @@ mod verb_desk;
 pub use broker::{Addresses, Broker, StartError};
 pub use config::{Config, ConfigError, DATA_SHARDS_MAX, Limits, Listen, Peer, PeerAddress};
 pub use register::RegisterError;
-pub use shard::log::ShardError;
+pub use shard::open::ShardError;

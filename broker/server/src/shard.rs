@@ -10,7 +10,9 @@
 //! The task waits for nobody but its log thread, which waits for nobody but the disk: so two brokers
 //! whose queues are all full still move.
 
+mod entry;
 pub(crate) mod log;
+pub(crate) mod open;
 
 use std::sync::Arc;
 

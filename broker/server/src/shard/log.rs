@@ -1,4 +1,4 @@
-//! One shard's log: opened at start, then owned by a thread that does nothing else.
+//! One shard's log, owned by a thread that does nothing else.
 //!
 //! The thread takes everything that is queued, writes it, and syncs once: the busier the shard, the
 //! more records share a sync. When nothing is queued it prepares room for what comes. A full disk
@@ -12,12 +12,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use relevo_engine::input::Input;
-use relevo_engine::shard::{Engine, EngineConfig, OpenError, Recovered};
 use relevo_protocol::identity::{Epoch, Position, ShardId};
 use relevo_protocol::record::Record;
 use relevo_store::entry::{Entry, EntryId};
 use relevo_store::error::LogError;
-use relevo_store::log::{Log, LogOptions};
+use relevo_store::log::Log;
 use relevo_store::real_disk::RealDisk;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
@@ -25,16 +24,15 @@ use tokio::time::timeout;
 
 use crate::counters;
 use crate::fatal;
-use crate::random;
 use crate::router::publisher::Exchange;
+
+use super::entry::{to_entry, to_record};
 
 /// Batches of jobs that wait for the thread; one an iteration of the shard's task.
 const JOB_BATCHES_MAX: usize = 16;
 /// Batches of answers that wait for the task. The task takes all of them before it queues a batch of
 /// jobs, so there are never more than batches of jobs, those under way and the periodic ones.
 const ANSWER_BATCHES_MAX: usize = 4 * JOB_BATCHES_MAX;
-/// Bytes of records read at a time when a shard is opened.
-const REPLAY_BYTES: usize = 4 * 1024 * 1024;
 /// How often room of dead messages is given back at most.
 const RECLAIM_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a full disk is tried again.
@@ -110,23 +108,6 @@ pub(crate) struct LogHandle {
     answers: mpsc::Receiver<Vec<Input>>,
 }
 
-/// A shard as its disk holds it.
-#[derive(Debug)]
-pub(crate) struct OpenedShard {
-    pub(crate) shard: ShardId,
-    pub(crate) log: Log<RealDisk>,
-    pub(crate) engine: Engine,
-}
-
-/// Why a shard cannot be opened.
-#[derive(Debug)]
-pub enum ShardError {
-    /// Its files.
-    Log(LogError),
-    /// What they say.
-    Engine(OpenError),
-}
-
 /// The log and what its thread remembers.
 struct LogThread {
     shard: ShardId,
@@ -168,53 +149,6 @@ impl LogHandle {
     pub(crate) fn try_answers(&mut self) -> Option<Vec<Input>> {
         self.answers.try_recv().ok()
     }
-}
-
-/// Opens a shard: its log, and its engine with everything that the log says. Reads the whole log.
-///
-/// # Errors
-/// [`ShardError`] when the files or what they say cannot be relied on; nothing is changed then.
-pub(crate) fn open_shard(
-    disk: Arc<RealDisk>,
-    options: LogOptions,
-    config: EngineConfig,
-) -> Result<OpenedShard, ShardError> {
-    let shard = config.shard;
-    let directory = format!("shard-{shard}");
-    let (mut log, recovery) =
-        Log::open(disk, &directory, options, random::bytes()).map_err(ShardError::Log)?;
-    if recovery.torn_bytes > 0 {
-        tracing::warn!(%shard, bytes = recovery.torn_bytes, "removed a torn write; it was never acknowledged");
-    }
-    for position in &recovery.damaged_snapshots {
-        tracing::warn!(%shard, position, "passed over a damaged snapshot");
-    }
-    let snapshot = recovery
-        .snapshot
-        .map(|(position, bytes)| (Position(position), bytes));
-    let covered = snapshot
-        .as_ref()
-        .map_or(Position::ZERO, |(position, _)| *position);
-    let end = recovery
-        .end
-        .map_or(Position::ZERO, |end| Position(end.position));
-    let recovered = Recovered {
-        snapshot,
-        end,
-        committed: Position(recovery.committed),
-        contiguous_from: Position(log.contiguous_from()),
-    };
-    let mut engine = Engine::open(config, recovered).map_err(ShardError::Engine)?;
-    let mut next = covered.next();
-    while next <= end {
-        let entries = log.scan(next.0, REPLAY_BYTES).map_err(ShardError::Log)?;
-        let Some(last) = entries.last() else { break };
-        next = Position(last.position).next();
-        let records = entries.into_iter().map(to_record).collect();
-        engine.replay(records).map_err(ShardError::Engine)?;
-    }
-    tracing::info!(%shard, end = %end, snapshot = %covered, "shard opened");
-    Ok(OpenedShard { shard, log, engine })
 }
 
 /// Starts a shard's log thread; it ends when its handle is dropped, after everything queued is
@@ -542,54 +476,3 @@ fn wait(
         Err(_) => Some(Vec::new()),
     }
 }
-
-fn to_entry(record: Record) -> Entry {
-    let Record {
-        position,
-        epoch,
-        chain,
-        group,
-        key,
-        body,
-    } = record;
-    Entry {
-        position: position.0,
-        epoch: epoch.term,
-        sub: epoch.sub,
-        chain,
-        group,
-        key,
-        body,
-    }
-}
-
-fn to_record(entry: Entry) -> Record {
-    let Entry {
-        position,
-        epoch,
-        sub,
-        chain,
-        group,
-        key,
-        body,
-    } = entry;
-    Record {
-        position: Position(position),
-        epoch: Epoch { term: epoch, sub },
-        chain,
-        group,
-        key,
-        body,
-    }
-}
-
-impl std::fmt::Display for ShardError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Log(error) => error.fmt(f),
-            Self::Engine(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for ShardError {}
