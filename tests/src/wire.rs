@@ -15,6 +15,7 @@
 //! `\r`, `\n`, `\t`, `\xHH` and `\\` stand for bytes; `%65600` repeats the character before it.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -101,16 +102,11 @@ impl Transcript {
         let mut connections: BTreeMap<u32, BufReader<TcpStream>> = BTreeMap::new();
         for step in &self.steps {
             let at = |what: String| format!("{}:{}: {what}", self.name, step.line_number);
-            if !connections.contains_key(&step.connection) {
-                let stream = TcpStream::connect(address).map_err(|error| at(error.to_string()))?;
-                stream
-                    .set_nodelay(true)
-                    .and_then(|()| stream.set_read_timeout(Some(LINE_MAX)))
-                    .map_err(|error| at(error.to_string()))?;
-                connections.insert(step.connection, BufReader::new(stream));
-            }
-            let Some(connection) = connections.get_mut(&step.connection) else {
-                continue;
+            let connection = match connections.entry(step.connection) {
+                Entry::Occupied(connection) => connection.into_mut(),
+                Entry::Vacant(place) => {
+                    place.insert(connect(address).map_err(|error| at(error.to_string()))?)
+                }
             };
             step.act.play(connection).map_err(at)?;
         }
@@ -162,6 +158,14 @@ impl Act {
             }
         }
     }
+}
+
+/// Sends at once, so that what is sent in pieces arrives in pieces.
+fn connect(address: &str) -> std::io::Result<BufReader<TcpStream>> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(LINE_MAX))?;
+    Ok(BufReader::new(stream))
 }
 
 fn split_step(line: &str) -> Option<(char, u32, bool, &str)> {

@@ -115,7 +115,7 @@ mod nats_server {
     #[test]
     fn nats_server_answers_as_the_transcripts_say() {
         let server = NatsServer::start();
-        play(&[server.address.clone()], |transcript| {
+        play(std::slice::from_ref(&server.address), |transcript| {
             !transcript.relevo_only
         });
     }
