@@ -35,7 +35,7 @@ fn every_body_holds_over_its_corpus_and_its_mutations() {
         Ok(seed) => seed.parse().expect("RELEVO_FUZZ_SEED is a number"),
         Err(_) => fastrand::u64(..),
     };
-    println!("RELEVO_FUZZ_SEED={seed} repeats this run");
+    eprintln!("RELEVO_FUZZ_SEED={seed} repeats this run");
     for (name, body) in TARGETS {
         let corpus = corpus(name);
         assert!(!corpus.is_empty(), "corpus/{name} is empty");
