@@ -20,8 +20,12 @@ pub const SUBJECT_LEN_MAX: usize = 1024;
 /// The most tokens a subject or filter has.
 pub const SUBJECT_TOKENS_MAX: usize = 64;
 
+/// Requests that carry a filter at the end of their subject, as clients since nats-server 2.9 send them.
+const FILTER_CARRIER: &[u8] = b"$JS.API.CONSUMER.CREATE.";
+
 /// An owned subject that can be published to: 1 to [`SUBJECT_LEN_MAX`] bytes of UTF-8, 1 to [`SUBJECT_TOKENS_MAX`]
-/// tokens, none of them empty or a wildcard, no blanks or control characters. A clone shares the text.
+/// tokens, none of them empty, no blanks or control characters. No token is a wildcard but in
+/// `$JS.API.CONSUMER.CREATE.<stream>.<consumer>.<filter>`, which is a request about a filter. A clone shares the text.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(Arc<str>);
 
@@ -83,7 +87,12 @@ impl<'a> SubjectRef<'a> {
     /// # Errors
     /// A [`SubjectError`] with the first rule of [`Subject`] that does not hold.
     pub fn parse(subject: &'a [u8]) -> Result<Self, SubjectError> {
-        let text = check(subject, Wildcards::Refused)?;
+        let wildcards = if subject.starts_with(FILTER_CARRIER) {
+            Wildcards::Allowed
+        } else {
+            Wildcards::Refused
+        };
+        let text = check(subject, wildcards)?;
         Ok(Self(text))
     }
 
@@ -258,6 +267,22 @@ mod tests {
         check(b"*", Err(SubjectError::Wildcard));
         check(b"a.*.b", Err(SubjectError::Wildcard));
         check(b"a.>", Err(SubjectError::Wildcard));
+    }
+
+    #[test]
+    fn a_request_to_create_a_consumer_may_carry_a_filter() {
+        check(
+            b"$JS.API.CONSUMER.CREATE.ORDERS.billing.orders.*.>",
+            Ok("$JS.API.CONSUMER.CREATE.ORDERS.billing.orders.*.>"),
+        );
+        check(
+            b"$JS.API.CONSUMER.CREATE.ORDERS.billing.>.x",
+            Err(SubjectError::WildcardNotLast),
+        );
+        check(
+            b"$JS.API.CONSUMER.INFO.ORDERS.*",
+            Err(SubjectError::Wildcard),
+        );
     }
 
     #[test]

@@ -8,15 +8,15 @@ use serde_json::Value;
 
 use super::error::JetStreamError;
 
-/// Reads a request or response body. Unknown members are ignored; `null` members count as absent; an empty body as `{}`.
+/// Reads a request or response body. Unknown members are ignored; `null` members count as absent; a body that is empty or
+/// `null`, as async-nats sends it when a request says nothing, counts as `{}`.
 ///
 /// # Errors
 /// [`JetStreamError::InvalidJson`] (10025) naming what the JSON reader met.
 pub fn decode<T: DeserializeOwned>(body: &[u8]) -> Result<T, JetStreamError> {
-    let body = if body.trim_ascii().is_empty() {
-        b"{}"
-    } else {
-        body
+    let body = match body.trim_ascii() {
+        b"" | b"null" => b"{}",
+        _ => body,
     };
     serde_json::from_slice(body).or_else(|error: serde_json::Error| {
         // Go reads `null` as "leave the default"; only bodies that do not decode as they are pay for that.
@@ -225,6 +225,7 @@ mod tests {
         check("", Sample::default());
         check(" \r\n", Sample::default());
         check("{}", Sample::default());
+        check("null", Sample::default());
         check(r#"{"unknown":[1,{"a":null}]}"#, Sample::default());
         check(
             r#"{"wait":null,"waits":null,"at":null,"name":null,"data":null}"#,
