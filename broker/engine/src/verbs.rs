@@ -392,11 +392,7 @@ impl Verbs {
     }
 
     fn unfollow(&mut self, now: Monotonic, followed: &Followed, out: &mut Output) -> Vec<u8> {
-        let Some(index) = self
-            .follows
-            .iter()
-            .position(|follow| follow.followed() == followed)
-        else {
+        let Some(index) = self.index_to_unfollow(followed) else {
             let mut others = self
                 .follows
                 .iter()
@@ -409,7 +405,24 @@ impl Verbs {
         };
         let follow = self.follows.remove(index);
         follow.end(&mut self.turn(now, out));
-        said(&format!("unfollowed {followed}"))
+        said(&format!("unfollowed {}", follow.followed()))
+    }
+
+    /// The one that is followed just so; without a subscription's name also the only one of its topic.
+    fn index_to_unfollow(&self, followed: &Followed) -> Option<usize> {
+        let position = |wanted: &dyn Fn(&Followed) -> bool| {
+            self.follows
+                .iter()
+                .position(|follow| wanted(follow.followed()))
+        };
+        let is_of_topic = |other: &Followed| other.topic == followed.topic;
+        let of_topic = self.follows.iter().map(Follow::followed);
+        let is_only = of_topic.filter(|other| is_of_topic(other)).count() == 1;
+        position(&|other| other == followed).or_else(|| {
+            (followed.subscription.is_none() && is_only)
+                .then(|| position(&is_of_topic))
+                .flatten()
+        })
     }
 
     const fn turn<'a>(&'a mut self, now: Monotonic, out: &'a mut Output) -> Turn<'a> {

@@ -153,9 +153,9 @@ fn a_durable_cursor_moves_when_what_was_shown_is_written() {
         written
         ? - $JS.ACK.T_news.alice.1.7.1.0.0 +ACK
         ? - $JS.ACK.T_news.alice.1.9.3.0.0 +ACK
+        > UNFOLLOW news as=bob
+        < -ERR 'not following news as=bob; UNFOLLOW news as=alice ends the other'
         > UNFOLLOW news
-        < -ERR 'not following news; UNFOLLOW news as=alice ends the other'
-        > UNFOLLOW news as=alice
         < +OK unfollowed news as=alice
         ",
         error(10014, "consumer not found"),
