@@ -135,7 +135,7 @@ async fn a_queue_is_a_stream_with_a_consumer() {
     let workers: PullConsumer = stream.get_consumer("workers").await.expect("a consumer");
     let mut batch = workers
         .batch()
-        .max_messages(10)
+        .max_messages(2)
         .expires(Duration::from_secs(1))
         .messages()
         .await
