@@ -311,3 +311,19 @@ fn readers_see_a_message_only_when_it_is_committed() {
     assert_eq!(seen(&mut bench), (json!(1), json!(1), json!("aGVsbG8=")));
     assert_eq!(bench.answer(&ack).json(), json!({"stream": "S", "seq": 1}));
 }
+
+#[test]
+fn ids_older_than_the_window_are_forgotten_with_the_next_message() {
+    let window = Duration::from_secs(10);
+    let mut bench = Bench::with_stream(|config| config.duplicate_window = window, |_| {});
+    check(&mut bench, "s.a", &[("Nats-Msg-Id", "first-id")], Ok(1));
+    let knows = |bench: &Bench| {
+        let state = bench.leader.snapshot();
+        state.windows(8).any(|bytes| bytes == b"first-id")
+    };
+    bench.publish("s.a", &[], "x").unwrap();
+    assert!(knows(&bench));
+    bench.pass(window);
+    bench.publish("s.a", &[], "x").unwrap();
+    assert!(!knows(&bench));
+}

@@ -268,3 +268,15 @@ fn a_request_for_a_newer_api_is_refused() {
     bench.api_bytes("DIRECT.GET.S", "_INBOX.y", &level, b"{\"seq\": 1}");
     assert_eq!(bench.answer("_INBOX.y").short(), "412 Required Api Level");
 }
+
+#[test]
+fn the_last_message_of_a_subject_is_the_one_before_when_it_is_deleted() {
+    let mut bench = filled();
+    bench.ask("STREAM.MSG.DELETE.S", &json!({"seq": 3}));
+    let got = bench.ask("STREAM.MSG.GET.S", &json!({"last_by_subj": "s.a"}));
+    assert_eq!(got["message"]["seq"], json!(1));
+    let expects = |last| [("Nats-Expected-Last-Subject-Sequence", last)];
+    let wrong = bench.publish("s.a", &expects("3"), "x");
+    assert_eq!(wrong, Err((10071, "wrong last sequence: 1".into())));
+    assert_eq!(bench.publish("s.a", &expects("1"), "x"), Ok(6));
+}
