@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::consumer::{ConsumerConfig, ConsumerInfo};
 use super::error::{ApiError, JetStreamError};
-use super::json::{self, empty_is_none, is_default, nanos};
+use super::json::{self, empty_is_none, is_default, nanos, zero_time};
 use super::status::Status;
 use super::stream::{StreamConfig, StreamInfo};
 use crate::name::{ConsumerName, StreamName};
@@ -385,7 +385,11 @@ pub struct MsgGetRequest {
     #[serde(default, skip_serializing_if = "is_default")]
     pub max_bytes: u64,
     /// The first message not older than this.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "zero_time::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub start_time: Option<Timestamp>,
     /// Direct get only: the last message of each matching subject.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -394,7 +398,11 @@ pub struct MsgGetRequest {
     #[serde(default, skip_serializing_if = "is_default")]
     pub up_to_seq: u64,
     /// With [`Self::multi_last`]: not after this time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "zero_time::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub up_to_time: Option<Timestamp>,
     /// Leave the headers out.
     #[serde(default, skip_serializing_if = "is_default")]

@@ -39,7 +39,11 @@ pub struct ConsumerConfig {
     #[serde(default, skip_serializing_if = "is_default")]
     pub opt_start_seq: u64,
     /// The time for [`DeliverPolicy::ByStartTime`].
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "zero_time::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub opt_start_time: Option<Timestamp>,
     /// What an acknowledgement covers.
     #[serde(default)]
@@ -117,7 +121,11 @@ pub struct ConsumerConfig {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub metadata: BTreeMap<String, String>,
     /// Nothing is delivered before this time.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "zero_time::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub pause_until: Option<Timestamp>,
     /// The groups that pull requests can name.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -384,6 +392,14 @@ mod tests {
             serde_json::from_str::<DeliverPolicy>("\"undefined\"").unwrap(),
             DeliverPolicy::All
         );
+    }
+
+    #[test]
+    fn the_times_that_go_clients_leave_unset_are_unset() {
+        let config = decode(
+            r#"{"opt_start_time":"0001-01-01T00:00:00Z","pause_until":"0001-01-01T00:00:00Z"}"#,
+        );
+        assert_eq!((config.opt_start_time, config.pause_until), (None, None));
     }
 
     #[test]

@@ -301,7 +301,11 @@ pub struct StreamSource {
     #[serde(default, skip_serializing_if = "is_default")]
     pub opt_start_seq: u64,
     /// The time of the first message to copy.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        deserialize_with = "zero_time::deserialize",
+        skip_serializing_if = "Option::is_none"
+    )]
     pub opt_start_time: Option<Timestamp>,
     /// Only messages of matching subjects.
     #[serde(default, skip_serializing_if = "String::is_empty")]
