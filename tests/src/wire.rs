@@ -7,6 +7,7 @@
 //! C~ PUB a 5          (sent without CRLF; C~ alone sends nothing)
 //! S: +OK 1            (the next line that comes; * stands for any text)
 //! C2: PING            (a second connection; S2: is what it gets)
+//! C: (end)            (the client sends no more, and goes on listening)
 //! C: (close)          (the client hangs up)
 //! S: (close)          (the server hangs up)
 //! S: (nothing)        (a PING is answered at once: nothing else was under way)
@@ -43,6 +44,7 @@ struct Step {
 #[derive(Clone, Debug)]
 enum Act {
     Send(Vec<u8>),
+    EndInput,
     HangUp,
     Expect(String),
     ExpectHangUp,
@@ -69,6 +71,7 @@ impl Transcript {
                 continue;
             };
             let act = match (side, content) {
+                ('C', "(end)") => Act::EndInput,
                 ('C', "(close)") => Act::HangUp,
                 ('S', "(close)") => Act::ExpectHangUp,
                 ('S', "(nothing)") => Act::ExpectNothing,
@@ -121,6 +124,10 @@ impl Act {
                 .get_mut()
                 .write_all(bytes)
                 .map_err(|error| format!("send: {error}")),
+            Self::EndInput => connection
+                .get_mut()
+                .shutdown(std::net::Shutdown::Write)
+                .map_err(|error| format!("end the input: {error}")),
             Self::HangUp => connection
                 .get_mut()
                 .shutdown(std::net::Shutdown::Both)

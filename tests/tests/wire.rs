@@ -1,9 +1,9 @@
-//! Every transcript in `tests/wire` against a single broker, against both brokers of a pair, and, with the feature
-//! `peers`, those that do not say `! relevo` against nats-server.
+//! Every transcript in `tests/wire` against a single broker, with and without a gateway before it, against both brokers
+//! of a pair, and, with the feature `peers`, those that do not say `! relevo` against nats-server.
 
 use std::path::Path;
 
-use relevo_tests::harness::{Brokers, Sealing};
+use relevo_tests::harness::{Brokers, Gateway, Sealing};
 use relevo_tests::wire::Transcript;
 
 /// Transcripts leave nothing behind and name their queues and topics differently, so one server plays all of them, and a
@@ -40,6 +40,13 @@ fn transcripts() -> Vec<Transcript> {
 fn a_single_broker_answers_as_the_transcripts_say() {
     let broker = Brokers::single(Sealing::Plain);
     play(&[broker.nats(0)], |_| true);
+}
+
+#[test]
+fn a_gateway_before_a_broker_changes_no_answer() {
+    let broker = Brokers::single(Sealing::Plain);
+    let gateway = Gateway::start(&[broker.nats(0)], &[]);
+    play(std::slice::from_ref(&gateway.nats), |_| true);
 }
 
 #[test]

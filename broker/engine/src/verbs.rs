@@ -104,6 +104,8 @@ pub struct Verbs {
     queue: VecDeque<Entry>,
     queued_bytes: usize,
     follows: Vec<Follow>,
+    /// The client sends no more: a FOLLOW that begins now ends at once.
+    input_ended: bool,
     is_over: bool,
 }
 
@@ -132,9 +134,13 @@ enum State {
 enum Work {
     Ask(Plan),
     Say(Vec<u8>),
-    Follow { followed: Followed, from: StartFrom },
+    Follow {
+        followed: Followed,
+        from: StartFrom,
+    },
     Unfollow(Followed),
-    Quit,
+    /// The last words, and then the end.
+    Close(Vec<u8>),
 }
 
 /// What a plan may use while it decides.
@@ -155,6 +161,7 @@ impl Verbs {
             queue: VecDeque::new(),
             queued_bytes: 0,
             follows: Vec::new(),
+            input_ended: false,
             is_over: false,
         }
     }
@@ -175,8 +182,8 @@ impl Verbs {
 
     /// Takes a line that is no verb, or one with a mistake in it; it is answered in its turn.
     pub fn refuse(&mut self, now: Monotonic, error: &VerbError, out: &mut Output) {
-        self.queue
-            .push_back(Entry::saying(refused(&error.to_string())));
+        let text = refused(&error.to_string());
+        self.queue.push_back(Entry::alone(Work::Say(text)));
         self.advance(now, out);
     }
 
@@ -221,14 +228,21 @@ impl Verbs {
         }
     }
 
+    /// The client sends no more and may still listen: FOLLOWs end at once, what is before this is answered within its own
+    /// time, then the connection is to be closed. Not to be called before the last [`Self::begin`] or [`Self::refuse`].
+    pub fn end_of_input(&mut self, now: Monotonic, out: &mut Output) {
+        self.input_ended = true;
+        self.end_follows(now, out);
+        self.queue.push_back(Entry::alone(Work::Close(Vec::new())));
+        self.advance(now, out);
+    }
+
     /// The client is gone: what it made for itself is taken away, nothing more is said.
     pub fn hang_up(&mut self, now: Monotonic, out: &mut Output) {
         self.is_over = true;
         self.queue.clear();
         self.queued_bytes = 0;
-        for follow in std::mem::take(&mut self.follows) {
-            follow.end(&mut self.turn(now, out));
-        }
+        self.end_follows(now, out);
     }
 
     /// When [`Self::timer`] is to be called; `None` while nothing waits.
@@ -255,11 +269,18 @@ impl Verbs {
         self.queue.is_empty() && self.follows.is_empty()
     }
 
+    fn end_follows(&mut self, now: Monotonic, out: &mut Output) {
+        for follow in std::mem::take(&mut self.follows) {
+            follow.end(&mut self.turn(now, out));
+        }
+    }
+
     fn answer_plan(&mut self, now: Monotonic, index: usize, answer: Answer, out: &mut Output) {
         let Self {
             queue,
             next_ask,
             follows,
+            input_ended,
             ..
         } = self;
         let mut turn = Turn { now, next_ask, out };
@@ -278,8 +299,12 @@ impl Verbs {
             Step::Done(text) => *state = State::Done(text),
             Step::Following(mut follow) => {
                 *state = State::Done(said(&format!("following {}", follow.followed().topic)));
-                follow.pull(&mut turn);
-                follows.push(*follow);
+                if *input_ended {
+                    follow.end(&mut turn);
+                } else {
+                    follow.pull(&mut turn);
+                    follows.push(*follow);
+                }
             }
         }
         self.advance(now, out);
@@ -356,10 +381,10 @@ impl Verbs {
                 }
             },
             Work::Unfollow(followed) => State::Done(self.unfollow(now, &followed, out)),
-            Work::Quit => {
+            Work::Close(last_words) => {
                 self.is_over = true;
                 out.close = true;
-                State::Done(said("bye"))
+                State::Done(last_words)
             }
         };
         if let Some(entry) = self.queue.get_mut(index) {
@@ -511,8 +536,13 @@ impl Entry {
                 Ok(text) => lines(&text),
                 Err(error) => refused(&error.to_string()),
             }),
-            Verb::Quit => Work::Quit,
+            Verb::Quit => Work::Close(said("bye")),
         };
+        Self::alone(work)
+    }
+
+    /// What waits for everything before it.
+    fn alone(work: Work) -> Self {
         Self {
             overlaps: false,
             payload_len: 0,
@@ -527,14 +557,6 @@ impl Entry {
             overlaps: true,
             payload_len,
             state: State::Waiting(Box::new(Work::Ask(plan))),
-        }
-    }
-
-    fn saying(text: Vec<u8>) -> Self {
-        Self {
-            overlaps: false,
-            payload_len: 0,
-            state: State::Waiting(Box::new(Work::Say(text))),
         }
     }
 

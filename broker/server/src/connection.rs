@@ -17,6 +17,7 @@ use relevo_protocol::jetstream::status::Status;
 use relevo_protocol::limits::Limits;
 use relevo_protocol::op::ClientOp;
 use relevo_protocol::parse::{Mode, Parsed, parse_client};
+use tokio::io::Interest;
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at, timeout};
@@ -74,9 +75,11 @@ struct Front {
 /// Why the read task ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// The client hung up, or the socket broke.
+    /// The client sends no more; it may still listen.
+    InputOver,
+    /// The socket broke: nobody listens.
     HungUp,
-    /// The client was told why.
+    /// All that the client is told was said.
     Told,
     /// Its buffer was over its bound, or it took nothing for too long.
     Cut,
@@ -130,7 +133,10 @@ impl Connection {
         encode::info(&mut self.front.answers, info);
         self.front.push_answers();
         self.front.publisher.settle();
-        let end = self.serve(&shutdown).await;
+        let end = match self.serve(&shutdown).await {
+            End::InputOver => self.answer_pending(&shutdown).await,
+            end => end,
+        };
         if end == End::Shutdown {
             encode::err(&mut self.front.answers, "Server Shutdown");
             self.front.push_answers();
@@ -196,10 +202,37 @@ impl Connection {
         }
     }
 
+    /// After the end of the input: answers the verbs that are pending, each within its own time, for
+    /// a client that has closed its half only (`printf … | nc`). Whether it still listens shows when
+    /// something is written to it, or when the system's probe finds nobody.
+    async fn answer_pending(&mut self, shutdown: &CancellationToken) -> End {
+        let mut flow = self.front.end_input();
+        loop {
+            self.front.push_answers();
+            tokio::select! {
+                biased;
+                () = self.front.publisher.hand_over() => {}
+                () = shutdown.cancelled() => return End::Shutdown,
+            }
+            if let ControlFlow::Break(end) = flow {
+                return end;
+            }
+            let Front { client, verbs, .. } = &mut self.front;
+            let event = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return End::Shutdown,
+                () = client.outbound.closed().cancelled() => return End::Cut,
+                event = next_verb_event(verbs, &client.outbound) => event,
+                _ = self.socket.ready(Interest::ERROR) => return End::HungUp,
+            };
+            flow = self.front.take_verb_event(event);
+        }
+    }
+
     /// Takes what the socket has now, and does what it says.
     async fn read_burst(&mut self) -> ControlFlow<End> {
         match self.socket.try_read(self.buffer.spare()) {
-            Ok(0) => return ControlFlow::Break(End::HungUp),
+            Ok(0) => return ControlFlow::Break(End::InputOver),
             Ok(count) => self.buffer.filled(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 return ControlFlow::Continue(());
@@ -409,6 +442,16 @@ impl Front {
                 self.say(said)
             }
             None => ControlFlow::Continue(()),
+        }
+    }
+
+    fn end_input(&mut self) -> ControlFlow<End> {
+        match &mut self.verbs {
+            Some(desk) => {
+                let said = desk.end_of_input(&mut self.publisher);
+                self.say(said)
+            }
+            None => ControlFlow::Break(End::Told),
         }
     }
 

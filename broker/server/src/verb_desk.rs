@@ -167,6 +167,13 @@ impl VerbDesk {
         self.verbs.is_full()
     }
 
+    /// The client sends no more: what is pending is still answered, then the connection is closed.
+    pub(crate) fn end_of_input(&mut self, publisher: &mut Publisher) -> Said {
+        let mut out = Output::default();
+        self.verbs.end_of_input(self.now(), &mut out);
+        self.carry_out(out, publisher)
+    }
+
     /// The client is gone.
     pub(crate) fn hang_up(mut self, publisher: &mut Publisher) {
         let mut out = Output::default();

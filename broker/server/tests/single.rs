@@ -3,7 +3,8 @@
 mod support;
 
 use relevo_broker::Listen;
-use support::{Client, TestDir, get, single};
+use support::{Client, PATIENCE, TestDir, get, single};
+use tokio::time::timeout;
 
 #[tokio::test]
 async fn a_message_reaches_plain_wildcard_and_one_of_each_queue_group() {
@@ -288,4 +289,46 @@ async fn verbs_that_ask_nothing_are_answered_in_their_turn() {
     client.expect(&["PONG"]).await;
     assert!(client.rest().await.starts_with("+OK"));
     broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_client_that_closed_its_half_and_then_broke_is_not_served_until_its_verb_is_over() {
+    let dir = TestDir::new();
+    let broker = single(&dir, |config| {
+        config.monitor = Some(Listen::from("127.0.0.1:0"));
+    })
+    .await;
+    let monitor = broker.addresses().monitor.unwrap();
+    let mut client = Client::greeted(broker.addresses().nats).await;
+    client
+        .send_bytes(b"QUEUE CREATE jobs\r\nPOP jobs wait=1h\r\n")
+        .await;
+    client.expect(&["+OK created jobs"]).await;
+    client.end_input().await;
+    client.reset();
+    let gone = async {
+        loop {
+            let (_, body) = get(monitor, "/varz").await;
+            let varz: serde_json::Value = serde_json::from_str(&body).unwrap();
+            if varz["connections"] == 0 {
+                return;
+            }
+        }
+    };
+    timeout(PATIENCE, gone).await.expect("the connection ends");
+    broker.shutdown().await;
+}
+
+#[tokio::test]
+async fn the_brokers_stop_does_not_wait_for_verbs_of_a_client_that_closed_its_half() {
+    let dir = TestDir::new();
+    let broker = single(&dir, |_| {}).await;
+    let mut client = Client::greeted(broker.addresses().nats).await;
+    client
+        .send_bytes(b"QUEUE CREATE jobs\r\nPOP jobs wait=1h\r\n")
+        .await;
+    client.expect(&["+OK created jobs"]).await;
+    client.end_input().await;
+    broker.shutdown().await;
+    assert_eq!(client.rest().await, "-ERR 'Server Shutdown'\r\n");
 }

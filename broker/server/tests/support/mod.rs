@@ -137,6 +137,19 @@ impl Client {
         self.socket.write_all(bytes).await.unwrap();
     }
 
+    /// Sends no more, and goes on listening.
+    pub(crate) async fn end_input(&mut self) {
+        self.socket.shutdown().await.unwrap();
+    }
+
+    /// Goes without a goodbye, as a process that crashed with unread bytes.
+    pub(crate) fn reset(self) {
+        let socket = self.socket.into_inner().into_std().unwrap();
+        socket2::SockRef::from(&socket)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+
     /// The next line; empty at the end of the stream.
     pub(crate) async fn line(&mut self) -> String {
         let mut line = Vec::new();

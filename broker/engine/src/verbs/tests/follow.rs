@@ -389,6 +389,37 @@ fn a_hang_up_takes_away_what_nobody_needs() {
 }
 
 #[test]
+fn the_end_of_input_ends_follows_at_once() {
+    check_following(
+        "
+        > POP jobs
+        ? 2 $JS.API.CONSUMER.MSG.NEXT.Q_jobs.workers {\"batch\":1,\"max_bytes\":4194304,\"no_wait\":true}
+        end of input
+        ? - $JS.API.CONSUMER.DELETE.T_news.f1
+        ! 2 status 404 No Messages
+        < +OK 0
+        close
+        ",
+    );
+}
+
+#[test]
+fn a_follow_that_begins_after_the_end_of_input_shows_nothing() {
+    check(&format!(
+        "
+        > FOLLOW news
+        ? 0 $JS.API.CONSUMER.CREATE.T_news ...
+        end of input
+        ! 0 {}
+        < +OK following news
+        ? - $JS.API.CONSUMER.DELETE.T_news.f1
+        close
+        ",
+        consumer("f1", 0, ""),
+    ));
+}
+
+#[test]
 fn one_connection_follows_a_bounded_number_of_topics() {
     let mut verbs = Verbs::new(1024);
     let mut out = Output::default();

@@ -87,6 +87,69 @@ fn quit_is_answered_in_its_turn_and_ends_all() {
 }
 
 #[test]
+fn after_the_end_of_input_what_is_pending_is_answered_and_then_the_connection_closed() {
+    check(
+        r#"
+        > PUSH jobs a
+        ? 0 $Q.jobs a
+        > POP jobs wait=1m
+        > HELP QUIT
+        end of input
+        ! 0 {"stream":"Q_jobs","seq":1}
+        < +OK 1
+        ? 1 $JS.API.CONSUMER.MSG.NEXT.Q_jobs.workers {"expires":60000000000,"batch":1,"max_bytes":4194304,"no_wait":true}
+        ! 1 status 408 Request Timeout
+        < +OK 0
+        < +OK 3
+        < QUIT
+        < ends the connection
+        < example: QUIT
+        close
+        "#,
+    );
+}
+
+#[test]
+fn the_end_of_input_waits_no_longer_than_the_verbs_themselves() {
+    check(
+        r#"
+        > PUSH jobs a
+        ? 0 $Q.jobs a
+        end of input
+        @ 5s
+        < -ERR 'no answer within 5s, the outcome is unknown; QUEUE PEEK jobs shows whether it is there; with id= a push can be repeated safely'
+        close
+        "#,
+    );
+}
+
+#[test]
+fn the_end_of_input_closes_at_once_when_nothing_is_pending() {
+    check(
+        "
+        end of input
+        close
+        ",
+    );
+}
+
+#[test]
+fn quit_before_the_end_of_input_closes_once() {
+    check(
+        r#"
+        > PUSH jobs a
+        ? 0 $Q.jobs a
+        > QUIT
+        end of input
+        ! 0 {"stream":"Q_jobs","seq":1}
+        < +OK 1
+        < +OK bye
+        close
+        "#,
+    );
+}
+
+#[test]
 fn auth_says_that_there_are_no_users() {
     check(
         "

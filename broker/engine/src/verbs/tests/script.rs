@@ -9,6 +9,7 @@
 //! ! 0 stored <seq> <text>              … a message that a direct get tells
 //! @ 5s                                 that much time passes, timers fire
 //! written                              all that was shown is on its way
+//! end of input                         the client sends no more
 //! hang up                              the client is gone
 //! ```
 //! What must follow each of them, in this order, and nothing else:
@@ -68,6 +69,8 @@ pub(super) fn run(verbs: &mut Verbs, script: &str) {
             now = pass(verbs, now, parse_duration(duration).unwrap(), &mut out);
         } else if *line == "written" {
             verbs.written(now, &mut out);
+        } else if *line == "end of input" {
+            verbs.end_of_input(now, &mut out);
         } else if *line == "hang up" {
             verbs.hang_up(now, &mut out);
         } else {
