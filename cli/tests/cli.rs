@@ -155,7 +155,11 @@ fn a_mistake_in_a_settings_file_is_named_with_its_line_and_the_remedy() {
         "name = 'a'\nmax_connections = 'many'\n",
         &["line 2", "many"],
     );
-    check("broker", "name = 'a'\nname = 'b'\n", &["line 2", "duplicate"]);
+    check(
+        "broker",
+        "name = 'a'\nname = 'b'\n",
+        &["line 2", "duplicate"],
+    );
     check("broker", "name 'a'\n", &["line 1"]);
     check(
         "gateway",
@@ -165,6 +169,55 @@ fn a_mistake_in_a_settings_file_is_named_with_its_line_and_the_remedy() {
     check("gateway", "broker = '127.0.0.1:4222'\n", &["line 1"]);
     let missing = refused(&["broker", "--config", path(&dir.path().join("none.toml"))]);
     assert!(missing.contains("none.toml"), "{missing}");
+}
+
+#[test]
+fn a_broker_and_a_gateway_start_from_settings_files_and_a_flag_wins() {
+    let dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let write = |name: &str, text: String| {
+        let file = dir.path().join(name);
+        std::fs::write(&file, text).expect("a file can be written");
+        file
+    };
+    let store = dir.path().join("store");
+    let file = write(
+        "broker.toml",
+        format!(
+            "name = 'solo'\nnats = '127.0.0.1:0'\nmonitor = '127.0.0.1:0'\nstore = '{}'\nno_seal = true\nmax_payload = '2MiB'\n",
+            store.display()
+        ),
+    );
+    let mut broker = Running::part(&["broker", "--config", path(&file), "--max-payload", "3MiB"]);
+    let report = broker.report();
+    assert!(store.is_dir());
+    let address = report["broker"]["nats"]
+        .as_str()
+        .expect("it reports where it listens");
+    let mut greeting = String::new();
+    let stream = std::net::TcpStream::connect(address).expect("the broker listens");
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stream), &mut greeting)
+        .expect("it greets");
+    assert!(greeting.contains(r#""server_name":"solo""#), "{greeting}");
+    assert!(greeting.contains(r#""max_payload":3145728"#), "{greeting}");
+
+    let file = write(
+        "gateway.toml",
+        format!(
+            "nats = '127.0.0.1:0'\nhttp = '127.0.0.1:0'\nbroker = ['{address}']\noriginal_api = true\n"
+        ),
+    );
+    let mut gateway = Running::part(&["gateway", "--config", path(&file)]);
+    let report = gateway.report();
+    let http = report["gateway"]["http"]
+        .as_str()
+        .expect("it reports where it listens");
+    let answer = ureq::get(format!("http://{http}/listarColas")).call();
+    let answer = answer
+        .expect("the original API is served")
+        .into_body()
+        .read_to_string()
+        .expect("it answers");
+    assert_eq!(answer, r#"{"Respuesta":""}"#);
 }
 
 #[test]

@@ -317,6 +317,45 @@ fn http_serves_queues() {
 }
 
 #[test]
+fn order_delay_and_keys_hold_at_both_doors() {
+    let up = Up::start(&[]);
+    let http = Http::new(&up.http);
+    let mut typed = Telnet::connect(&up.brokers[1]);
+    http.put("/v1/queues/jobs", "").expect(201);
+    http.post("/v1/queues/jobs/messages?delay=1h", "later")
+        .expect(201);
+    typed.expect("PUSH jobs delay=1h later too", "+OK 2");
+    http.post("/v1/queues/jobs/messages", "plain").expect(201);
+    typed.expect("PUSH jobs priority=5 urgent", "+OK 4");
+    http.post("/v1/queues/jobs/messages?priority=9&key=ana", "most urgent")
+        .expect(201);
+    typed.expect("PUSH jobs priority=9 key=ana ana again", "+OK 6");
+
+    let first = http.post("/v1/queues/jobs/receive", "").expect_json(200);
+    assert_eq!(first[0]["body"], "most urgent");
+    let rest = typed.messages("POP jobs max=10");
+    let texts: Vec<_> = rest
+        .iter()
+        .map(|message| message.payload.as_str())
+        .collect();
+    assert_eq!(
+        texts,
+        ["urgent", "plain"],
+        "ana's first job is at work, the delayed ones are not due"
+    );
+    let lease = first[0]["lease"].as_str().expect("a lease is a text");
+    http.delete(&format!("/v1/leases/{lease}")).expect(204);
+    assert_eq!(typed.messages("POP jobs")[0].payload, "ana again");
+    let info = http.get("/v1/queues/jobs").expect_json(200);
+    assert_eq!((&info["messages"], &info["leased"]), (&json!(5), &json!(3)));
+    for wrong in ["delay=soon", "priority=10", "key=", "dealy=1s"] {
+        let _ = http
+            .post(&format!("/v1/queues/jobs/messages?{wrong}"), "x")
+            .problem(400);
+    }
+}
+
+#[test]
 fn a_long_poll_is_answered_when_a_message_comes() {
     let up = Up::start(&[]);
     let http = Http::new(&up.http);

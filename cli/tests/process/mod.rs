@@ -49,6 +49,35 @@ impl Running {
         }
     }
 
+    /// Starts one part as `up` does: it tells its addresses, and ends when its standard input does.
+    pub(crate) fn part(arguments: &[&str]) -> Self {
+        let mut child = relevo()
+            .args(arguments)
+            .arg("--supervised")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let output = lines(child.stdout.take().expect("standard output is piped"));
+        let errors = lines(child.stderr.take().expect("standard error is piped"));
+        Self {
+            child,
+            dir: PathBuf::new(),
+            output,
+            errors,
+        }
+    }
+
+    /// What a part tells of itself once it listens.
+    pub(crate) fn report(&mut self) -> Value {
+        let line = self
+            .output
+            .recv_timeout(WAIT_MAX)
+            .unwrap_or_else(|_| panic!("it does not start; it complained:\n{}", self.complaints()));
+        serde_json::from_str(&line).expect("a report is JSON")
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
