@@ -16,6 +16,10 @@ use clap::{Parser, Subcommand};
 
 use crate::exit::Failure;
 
+/// Messages are allocated by connections and freed by log threads; glibc pays dearly for that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A message bus for two machines: queues, topics and NATS, on both disks before it is acknowledged.
 #[derive(Debug, Parser)]
 #[command(name = "relevo", version, max_term_width = 100, arg_required_else_help = true)]

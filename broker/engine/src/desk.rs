@@ -129,6 +129,12 @@ impl Desk<'_> {
         position
     }
 
+    /// The body of the record written last; empty when none was written for this input.
+    pub(crate) fn last_body(&self) -> Bytes {
+        let last = self.records.last();
+        last.map(|record| record.body.clone()).unwrap_or_default()
+    }
+
     /// Sends once everything up to `position` is durable wherever it must be; at once if it is.
     /// Order among held messages is kept.
     pub fn send_after(&mut self, position: Position, outgoing: Outgoing) {

@@ -33,6 +33,10 @@ impl Outbox {
 
     /// Moves out every effect that `committed` covers.
     pub(crate) fn release(&mut self, committed: Position, effects: &mut Vec<Effect>) {
+        let first = self.held.front();
+        if first.is_none_or(|(position, _)| *position > committed) {
+            return;
+        }
         let ready = self
             .held
             .partition_point(|(position, _)| *position <= committed);

@@ -1,7 +1,7 @@
 //! One broker of the simulation: its engines, logs and link end, and what the server crate would do
 //! between them.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use relevo_engine::input::{Effect, Input, Now};
@@ -49,6 +49,8 @@ pub(super) struct Shard {
     pub(super) written: Option<Position>,
     /// A log event is on its way.
     pub(super) log_busy: bool,
+    /// Where each group's first record lies, as far as this process has seen it.
+    group_first: BTreeMap<u64, u64>,
     /// Segments removed and not counted.
     pub(super) segments_freed: u64,
 }
@@ -152,6 +154,7 @@ impl Shard {
             contiguous_from: Position(log.contiguous_from()),
         };
         let mut engine = Engine::open(config, recovered).map_err(|error| error.to_string())?;
+        let mut group_first = BTreeMap::new();
         let mut from = after + 1;
         while from <= end {
             let entries = log
@@ -159,6 +162,9 @@ impl Shard {
                 .map_err(|error| error.to_string())?;
             let Some(last) = entries.last() else { break };
             from = last.position + 1;
+            for entry in &entries {
+                group_first.entry(entry.group).or_insert(entry.position);
+            }
             engine
                 .replay(entries.into_iter().map(record_of).collect())
                 .map_err(|error| error.to_string())?;
@@ -170,6 +176,7 @@ impl Shard {
             log_queue: VecDeque::new(),
             written: None,
             log_busy: false,
+            group_first,
             segments_freed: 0,
         })
     }
@@ -209,6 +216,11 @@ impl Shard {
                         entries.push(entry_of(&record));
                     }
                 }
+                for entry in &entries {
+                    self.group_first
+                        .entry(entry.group)
+                        .or_insert(entry.position);
+                }
                 self.log.append(&entries, newest.0).map_err(fail)?;
                 self.written = Some(last);
                 Vec::new()
@@ -232,8 +244,16 @@ impl Shard {
                 live,
             } => {
                 self.log.save_snapshot(position.0, &state).map_err(fail)?;
-                let dead: Vec<u64> = self.log.groups().collect();
-                for group in dead {
+                let groups: Vec<u64> = self.log.groups().collect();
+                for group in groups {
+                    // A stream that began after the snapshot is not in its list, and alive.
+                    if self
+                        .group_first
+                        .get(&group)
+                        .is_some_and(|first| *first > position.0)
+                    {
+                        continue;
+                    }
                     let first = live.iter().find(|(alive, _)| *alive == group);
                     self.log
                         .trim(group, first.map_or(u64::MAX, |(_, first)| *first));

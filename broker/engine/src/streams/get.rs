@@ -256,7 +256,7 @@ impl Streams {
 
     fn read(&mut self, desk: &mut Desk<'_>, (stream, sequence): (StreamId, u64), then: Then) {
         let Some(lead) = &mut self.lead else { return };
-        if let Some(stored) = lead.recent.get(stream, sequence).cloned() {
+        if let Some(stored) = lead.recent.get(stream, sequence) {
             return self.answer_get(desk, (stream, sequence), Some(stored), then);
         }
         if !lead.reads.has_room() {

@@ -97,7 +97,7 @@ impl Streams {
             };
             let sequence = candidate.meta.sequence;
             let may_leave = sequence <= stream.visible_last
-                || (is_durable && lead.recent.get(id, sequence).is_some());
+                || (is_durable && lead.recent.has(id, sequence));
             if !may_leave {
                 break Stop::Dry;
             }
@@ -322,7 +322,7 @@ impl Streams {
             return;
         };
         let stored = lead.recent.get(id, sequence);
-        if let Some(stored) = stored {
+        if let Some(stored) = &stored {
             fill(&mut outgoing, stored, headers_only);
         }
         let waits_for = stored.is_none().then_some(sequence);

@@ -52,6 +52,9 @@ impl Streams {
         request: &Message,
     ) {
         let kind = EndpointKind::StreamCreate;
+        if self.state.gone.contains(&id) {
+            return self.refuse_gone(desk, id, request);
+        }
         let did_create = !self.state.streams.contains_key(&id);
         if did_create {
             if self.state.names.contains_key(name) {
@@ -79,6 +82,19 @@ impl Streams {
         if let Some(outgoing) = answered {
             desk.send_after(desk.end(), outgoing);
         }
+    }
+
+    /// The stream was deleted here and the directory has not taken note, because it is about to or
+    /// because it crashed: it is told again, and the client may try again, for another number.
+    fn refuse_gone(&mut self, desk: &mut Desk<'_>, stream: StreamId, request: &Message) {
+        let error = JetStreamError::TemporarilyUnavailable;
+        refuse(desk, EndpointKind::StreamCreate, request, error);
+        let request = Message {
+            reply: None,
+            ..request.clone()
+        };
+        let report = Report::StreamDeleted { stream, request };
+        desk.tell_shard_after(desk.end(), ShardId::DIRECTORY, Work::Report(report));
     }
 
     fn delete_stream(&mut self, desk: &mut Desk<'_>, id: StreamId, request: Message) {

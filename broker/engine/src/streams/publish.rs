@@ -114,7 +114,7 @@ impl Streams {
         let mutation = Mutation::Publish(publish);
         let position = self.decide(desk, &mutation)?;
         if let (Some(lead), Mutation::Publish(publish)) = (&mut self.lead, &mutation) {
-            lead.recent.insert(publish);
+            lead.recent.insert(stream, sequence, desk.last_body());
             self.enforce_limits(desk, stream, &publish.subject);
         }
         self.plan_stream(desk.now, stream);

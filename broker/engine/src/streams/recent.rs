@@ -12,11 +12,7 @@ use relevo_protocol::time::Timestamp;
 /// Bytes of bodies kept for one shard.
 pub(super) const RECENT_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// Bytes that an entry takes beside its contents, about.
-const ENTRY_OVERHEAD: usize = 200;
-/// Contents up to this size are copied, so that a small message does not keep a large read buffer
-/// alive.
-const COPY_LEN_MAX: usize = 4096;
-
+const ENTRY_OVERHEAD: usize = 64;
 /// A stored message with its body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Stored {
@@ -26,12 +22,21 @@ pub(super) struct Stored {
     pub(super) at: Timestamp,
 }
 
-/// The newest messages of all streams of a shard.
+/// The newest messages of all streams of a shard, as the log has them: a body is shared with the log
+/// and the link, not copied.
 #[derive(Debug, Default)]
 pub(super) struct Recent {
-    messages: BTreeMap<(StreamId, u64), Stored>,
-    order: VecDeque<(StreamId, u64)>,
+    streams: BTreeMap<StreamId, Kept>,
+    /// Whose message is the oldest.
+    order: VecDeque<StreamId>,
     bytes: usize,
+}
+
+/// One stream's newest messages, without a gap.
+#[derive(Debug, Default)]
+struct Kept {
+    first: u64,
+    bodies: VecDeque<Bytes>,
 }
 
 impl Stored {
@@ -40,7 +45,11 @@ impl Stored {
         if (record.group, record.key) != (stream.0, sequence) {
             return None;
         }
-        match Mutation::decode(record.body.clone()) {
+        Self::from_body(record.body.clone())
+    }
+
+    fn from_body(body: Bytes) -> Option<Self> {
+        match Mutation::decode(body) {
             Ok(Mutation::Publish(Publish {
                 subject,
                 headers,
@@ -56,44 +65,60 @@ impl Stored {
             Ok(_) | Err(_) => None,
         }
     }
-
-    fn len(&self) -> usize {
-        self.subject.len() + self.headers.len() + self.payload.len() + ENTRY_OVERHEAD
-    }
 }
 
 impl Recent {
-    /// Keeps a message, at the cost of the oldest ones.
-    pub(super) fn insert(&mut self, publish: &Publish) {
-        let stored = Stored {
-            subject: compact(&publish.subject),
-            headers: compact(&publish.headers),
-            payload: compact(&publish.payload),
-            at: publish.at,
-        };
-        let key = (publish.stream, publish.sequence);
-        self.bytes += stored.len();
-        self.messages.insert(key, stored);
-        self.order.push_back(key);
+    /// Keeps a message's record body, at the cost of the oldest ones.
+    pub(super) fn insert(&mut self, stream: StreamId, sequence: u64, body: Bytes) {
+        let kept = self.streams.entry(stream).or_default();
+        if kept.first.saturating_add(kept.bodies.len() as u64) != sequence {
+            self.bytes -= kept.bodies.iter().map(len).sum::<usize>();
+            kept.bodies.clear();
+            kept.first = sequence;
+        }
+        self.bytes += len(&body);
+        kept.bodies.push_back(body);
+        self.order.push_back(stream);
         while self.bytes > RECENT_BYTES_MAX
             && let Some(oldest) = self.order.pop_front()
         {
-            if let Some(stored) = self.messages.remove(&oldest) {
-                self.bytes -= stored.len();
-            }
+            self.drop_first(oldest);
         }
     }
 
     /// A message that is still kept.
-    pub(super) fn get(&self, stream: StreamId, sequence: u64) -> Option<&Stored> {
-        self.messages.get(&(stream, sequence))
+    pub(super) fn get(&self, stream: StreamId, sequence: u64) -> Option<Stored> {
+        self.body(stream, sequence)
+            .cloned()
+            .and_then(Stored::from_body)
+    }
+
+    /// Whether a message is still kept.
+    pub(super) fn has(&self, stream: StreamId, sequence: u64) -> bool {
+        self.body(stream, sequence).is_some()
+    }
+
+    fn body(&self, stream: StreamId, sequence: u64) -> Option<&Bytes> {
+        let kept = self.streams.get(&stream)?;
+        let index = usize::try_from(sequence.checked_sub(kept.first)?).ok()?;
+        kept.bodies.get(index)
+    }
+
+    fn drop_first(&mut self, stream: StreamId) {
+        let Some(kept) = self.streams.get_mut(&stream) else {
+            return;
+        };
+        if let Some(body) = kept.bodies.pop_front() {
+            self.bytes -= len(&body);
+            kept.first += 1;
+        }
+        if kept.bodies.is_empty() {
+            self.streams.remove(&stream);
+        }
     }
 }
 
-fn compact(bytes: &Bytes) -> Bytes {
-    if bytes.len() <= COPY_LEN_MAX {
-        Bytes::copy_from_slice(bytes)
-    } else {
-        bytes.clone()
-    }
+/// What a body counts for.
+fn len(body: &Bytes) -> usize {
+    body.len() + ENTRY_OVERHEAD
 }

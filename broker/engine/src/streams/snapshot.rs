@@ -7,6 +7,7 @@
 //! |---|---|
 //! | 1 | format, 1 |
 //! | 8 | latest time in the log, ns |
+//! | 4, then each 8 | numbers of deleted streams, rising |
 //! | 4, then each | streams by number |
 //!
 //! A stream:
@@ -49,7 +50,7 @@ use super::consumer::{Consumer, Delivered, Pending, filters, read_config};
 use super::dedup::{IDS_MAX, Seen};
 use super::extras::Extra;
 use super::messages::{Messages, Meta};
-use super::state::State;
+use super::state::{GONE_MAX, State};
 use super::stream::Stream;
 use super::subjects::{Interest, SubjectId};
 
@@ -66,6 +67,10 @@ pub(super) fn encode(state: &State) -> Bytes {
     let mut out = Writer::with_capacity(1024);
     out.u8(FORMAT);
     out.u64(state.last_at.as_nanos());
+    out.count(state.gone.len());
+    for gone in &state.gone {
+        out.u64(gone.0);
+    }
     out.count(state.streams.len());
     for stream in state.streams.values() {
         write_stream(&mut out, stream);
@@ -87,6 +92,10 @@ pub(super) fn decode(bytes: Bytes) -> Result<State, DecodeError> {
         last_at: read_time(&mut reader)?,
         ..State::default()
     };
+    let count = reader.count("deleted streams", GONE_MAX)?;
+    for _ in 0..count {
+        state.gone.insert(StreamId(reader.u64("deleted stream")?));
+    }
     let count = reader.count("streams", ITEMS_MAX)?;
     for _ in 0..count {
         let stream = read_stream(&mut reader)?;

@@ -1,6 +1,6 @@
 //! What both members of a shard agree on, and the one function that changes it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use relevo_protocol::identity::StreamId;
@@ -13,11 +13,18 @@ use super::consumer::Consumer;
 use super::stream::Stream;
 use crate::input::Monotonic;
 
+/// Most deleted streams that are remembered, at 8 bytes each in a snapshot. One is asked for only
+/// between its end here and its end in the directory.
+pub(super) const GONE_MAX: usize = 1_048_576;
+
 /// The streams of a shard.
 #[derive(Clone, Debug, Default)]
 pub(super) struct State {
     pub(super) streams: BTreeMap<StreamId, Stream>,
     pub(super) names: BTreeMap<StreamName, StreamId>,
+    /// Streams that were deleted, the newest [`GONE_MAX`]: their numbers must never begin again, for
+    /// the log knows their messages by them.
+    pub(super) gone: BTreeSet<StreamId>,
     /// The latest time in the log.
     pub(super) last_at: Timestamp,
 }
@@ -51,6 +58,10 @@ impl State {
             Mutation::StreamDelete { stream } => {
                 let gone = self.streams.remove(stream).ok_or(ApplyError::NoStream)?;
                 self.names.remove(&gone.name);
+                self.gone.insert(*stream);
+                while self.gone.len() > GONE_MAX {
+                    self.gone.pop_first();
+                }
                 Ok(())
             }
             Mutation::Publish(publish) => {

@@ -1,8 +1,10 @@
-use relevo_protocol::frame::{Order, Report, Work};
+use relevo_protocol::frame::{Message, Order, Report, Work};
 use relevo_protocol::identity::StreamId;
+use relevo_protocol::jetstream::json::encode;
+use relevo_protocol::jetstream::stream::StreamConfig;
 use serde_json::{Value, json};
 
-use super::bench::{Bench, SHARD, message, shorts};
+use super::bench::{Bench, SHARD, message, name, shorts};
 
 fn filled() -> Bench {
     let mut bench = Bench::with_stream(|_| {}, |_| {});
@@ -239,6 +241,36 @@ fn the_directory_may_create_twice_and_delete_twice() {
         bench.publish("s.a", &[], "x"),
         Err((10059, "stream not found".into()))
     );
+}
+
+#[test]
+fn a_deleted_stream_never_begins_again_under_its_number() {
+    let mut bench = filled();
+    let stream = StreamId(1);
+    let request = message("$JS.API.STREAM.DELETE.S", "_INBOX.d", &[], b"");
+    let order = Order::DeleteStream { stream, request };
+    bench.act(|streams, desk| streams.on_order(desk, order));
+    bench.told.clear();
+    bench.restart();
+    let request = message("$JS.API.STREAM.CREATE.S", "_INBOX.c", &[], b"");
+    let order = Order::CreateStream {
+        stream,
+        name: name("S"),
+        config: encode(&StreamConfig::new(name("S")).with_defaults()).into(),
+        created: bench.now.wall,
+        request: request.clone(),
+    };
+    let records = bench.log.len();
+    bench.act(|streams, desk| streams.on_order(desk, order));
+    let refused = bench.answer("_INBOX.c").json();
+    assert_eq!(refused["error"]["err_code"], 10008);
+    let request = Message {
+        reply: None,
+        ..request
+    };
+    let report = Report::StreamDeleted { stream, request };
+    assert_eq!(bench.told.pop(), Some(Work::Report(report)));
+    assert_eq!(bench.log.len(), records);
 }
 
 #[test]
