@@ -13,6 +13,7 @@ use relevo_engine::session::{
     Action, CloseReason, Publish, Session, SessionConfig, Subscribe, SubscriptionId,
 };
 use relevo_protocol::encode;
+use relevo_protocol::jetstream::publish;
 use relevo_protocol::jetstream::status::Status;
 use relevo_protocol::limits::Limits;
 use relevo_protocol::op::ClientOp;
@@ -361,7 +362,8 @@ impl Front {
             && !taken
             && self.session.options().no_responders
         {
-            let headers = Status::NO_RESPONDERS.header_block(&[]).into();
+            let named = [(publish::SUBJECT, subject.as_str())];
+            let headers = Status::NO_RESPONDERS.header_block(&named).into();
             self.publisher.answer(
                 reply,
                 Refusal {

@@ -105,7 +105,13 @@ async fn a_request_that_nobody_listens_for_is_answered_at_once() {
         .send_bytes(b"SUB inbox 9\r\nPUB nobody inbox 0\r\n\r\n")
         .await;
     client
-        .expect(&["HMSG inbox 9 16 16", "NATS/1.0 503", "", ""])
+        .expect(&[
+            "HMSG inbox 9 38 38",
+            "NATS/1.0 503",
+            "Nats-Subject: nobody",
+            "",
+            "",
+        ])
         .await;
     client.round_trip().await;
     broker.shutdown().await;
