@@ -4,8 +4,8 @@
 use std::io::Write;
 
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncReadExt;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 
 use crate::exit::Failure;
 
@@ -52,19 +52,43 @@ pub(crate) fn stop_wanted(supervised: bool) -> Result<impl Future<Output = ()>, 
         signal(SignalKind::terminate()).map_err(|error| Failure::new(tried, error))?;
     let mut interrupt =
         signal(SignalKind::interrupt()).map_err(|error| Failure::new(tried, error))?;
+    let mut parent = supervised.then(Parent::watch).transpose()?;
     Ok(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => return,
                 _ = interrupt.recv() => if !supervised { return },
-                () = end_of_input(), if supervised => return,
+                () = Parent::gone(parent.as_mut()) => return,
             }
         }
     })
 }
 
-async fn end_of_input() {
-    let mut input = tokio::io::stdin();
-    let mut buffer = [0; 256];
-    while let Ok(1..) = input.read(&mut buffer).await {}
+/// Who holds the other end of standard input.
+struct Parent(oneshot::Receiver<()>);
+
+impl Parent {
+    /// Reads standard input until it ends, on a thread of its own: a read that waits cannot be called
+    /// off, and the runtime would wait for its own threads when the process is to stop.
+    fn watch() -> Result<Self, Failure> {
+        let (here, gone) = oneshot::channel();
+        std::thread::Builder::new()
+            .name("stdin".to_owned())
+            .spawn(move || {
+                // What a parent says does not matter; an error is as good as the end.
+                let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+                drop(here);
+            })
+            .map_err(|error| Failure::new("watch standard input", error))?;
+        Ok(Self(gone))
+    }
+
+    /// Ready when it is gone; never without one.
+    async fn gone(parent: Option<&mut Self>) {
+        match parent {
+            // Nothing is ever sent: the channel ends.
+            Some(Self(gone)) => drop(gone.await),
+            None => std::future::pending().await,
+        }
+    }
 }
