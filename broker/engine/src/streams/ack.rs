@@ -93,7 +93,14 @@ impl Streams {
         let lease = consumer.serving.as_ref()?.leases.get(sequence)?;
         let is_same_message = ack.timestamp == Timestamp::UNIX_EPOCH
             || stream.messages.get(sequence)?.at == ack.timestamp;
-        let is_same = is_same_message && u64::from(pending.count) == ack.delivered;
+        // Only the first delivery's number is kept; a later one is higher.
+        let is_same_delivery = u64::from(pending.count) == ack.delivered
+            && if pending.count == 1 {
+                ack.consumer_seq == pending.consumer_sequence
+            } else {
+                ack.consumer_seq > pending.consumer_sequence
+            };
+        let is_same = is_same_message && is_same_delivery;
         (is_same && lease.held && now < lease.until).then_some(stream.id)
     }
 

@@ -19,6 +19,25 @@ fn pop_texts(bench: &mut Bench, max: u64) -> Vec<String> {
 }
 
 #[test]
+fn a_lease_with_another_deliverys_number_is_none() {
+    let mut bench = Bench::with_queue(|_| {});
+    push(&mut bench, &[], "one");
+    assert_eq!(pop(&mut bench, 1).len(), 1);
+    for lease in ["1.1.9", "1.1.0", "1.2.1"] {
+        let subject = format!("$JS.ACK.Q_jobs.workers.{}.0.0", swapped(lease));
+        assert_eq!(bench.ack(&subject, "+ACK"), "409 Lease Expired", "{lease}");
+    }
+    let subject = format!("$JS.ACK.Q_jobs.workers.{}.0.0", swapped("1.1.1"));
+    assert_eq!(bench.ack(&subject, "+ACK"), "");
+}
+
+/// A lease's numbers in the order of an ack subject: delivery count, stream, consumer.
+fn swapped(lease: &str) -> String {
+    let numbers: Vec<&str> = lease.split('.').collect();
+    format!("{}.{}.{}", numbers[1], numbers[0], numbers[2])
+}
+
+#[test]
 fn an_acknowledged_message_is_gone() {
     let mut bench = Bench::with_queue(|_| {});
     push(&mut bench, &[], "one");
