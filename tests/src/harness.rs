@@ -5,6 +5,7 @@ mod binary;
 mod brokers;
 mod gateway;
 mod http;
+mod logs;
 mod telnet;
 mod until;
 mod up;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::logs::show_on_panic;
 use super::relevo;
 use super::until::until;
 use super::up::send_signal;
@@ -256,6 +257,7 @@ impl Brokers {
 
 impl Drop for Brokers {
     fn drop(&mut self) {
+        show_on_panic(self.dir.path());
         for running in self.running.iter_mut().flatten() {
             let _ = running.child.kill();
             let _ = running.child.wait();

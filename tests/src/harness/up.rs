@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::logs::show_on_panic;
 use super::{WAIT_MAX, relevo, until};
 
 /// A running `relevo up`. Dropped, it ends with its children.
@@ -123,6 +124,7 @@ impl Up {
 
 impl Drop for Up {
     fn drop(&mut self) {
+        show_on_panic(&self.dir);
         if let Ok(None) = self.child.try_wait() {
             send_signal(self.child.id(), "TERM");
             let _ = self.child.wait();
