@@ -325,7 +325,7 @@ impl World {
         self.note(("wipe", node));
         self.nodes[node] = None;
         self.disks[node] = Arc::new(SimDisk::new(self.faults_random.u64(..)));
-        self.checker.durable[node] = [Position::ZERO; SHARDS];
+        // What the lost disk had synced counts until the next start: an answer may be under way.
         self.cut();
         let later = self.now + self.faults_random.u64(10 * MILLISECOND..2 * SECOND);
         self.schedule.at(later, Event::Restart { node });
@@ -407,7 +407,7 @@ impl World {
             return;
         }
         match (lane, frame) {
-            (Lane::Replication, frame) => self.link_input(to, LinkInput::Frame(frame)),
+            (Lane::Replication, frame) => self.link_input(to, LinkInput::Frame(Box::new(frame))),
             (Lane::Client, Frame::Work { shard, work }) => {
                 self.post(to, usize::from(shard.0), Input::Work(work));
             }
@@ -523,7 +523,7 @@ impl World {
                 self.send(at, Lane::Replication, Frame::Shard { shard, message });
             }
             Effect::Send { message, .. } => self.deliver(&message),
-            Effect::ToShard { shard, work } => self.to_shard(at, shard, work),
+            Effect::ToShard { shard, work } => self.give_to_shard(at, shard, work),
             Effect::Directory(change) => {
                 if let Some(node) = &mut self.nodes[at]
                     && node.view.apply(&change).is_err()
@@ -548,11 +548,11 @@ impl World {
             | Effect::StageBegin { .. }
             | Effect::StageRecords(_)
             | Effect::StageCommit
-            | Effect::StageAbort => self.to_log(at, shard, effect),
+            | Effect::StageAbort => self.carry_to_log(at, shard, effect),
         }
     }
 
-    fn to_log(&mut self, at: usize, shard: usize, effect: Effect) {
+    fn carry_to_log(&mut self, at: usize, shard: usize, effect: Effect) {
         if let Effect::Append { record, .. } = &effect {
             self.checker.on_append(shard, record);
             if self.options.lie_about_durability {
@@ -649,7 +649,7 @@ impl World {
     }
 
     /// Work goes to the shard's leader: here, or over the link; or it comes back.
-    fn to_shard(&mut self, at: usize, shard: ShardId, work: Work) {
+    fn give_to_shard(&mut self, at: usize, shard: ShardId, work: Work) {
         let Some(node) = &self.nodes[at] else { return };
         let value = node.link.value();
         let leader = value
@@ -697,7 +697,7 @@ impl World {
             Target::Api(shard) => (shard, Work::Api(ask.message)),
             Target::Ack(shard) => (shard, Work::Ack(ask.message)),
         };
-        self.to_shard(ask.node, shard, work);
+        self.give_to_shard(ask.node, shard, work);
     }
 
     /// What a broker publishes reaches the client at once: being told is what counts.
