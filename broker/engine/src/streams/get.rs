@@ -255,10 +255,20 @@ impl Streams {
     }
 
     fn read(&mut self, desk: &mut Desk<'_>, (stream, sequence): (StreamId, u64), then: Then) {
-        let Some(lead) = &mut self.lead else { return };
-        if let Some(stored) = lead.recent.get(stream, sequence) {
-            return self.answer_get(desk, (stream, sequence), Some(stored), then);
+        match self.recent(stream, sequence) {
+            Some(stored) => self.answer_get(desk, (stream, sequence), Some(stored), then),
+            None => self.fetch(desk, (stream, sequence), then),
         }
+    }
+
+    /// The message, if it need not be read from the log.
+    fn recent(&self, stream: StreamId, sequence: u64) -> Option<Stored> {
+        self.lead.as_ref()?.recent.get(stream, sequence)
+    }
+
+    /// Has the message read from the log.
+    fn fetch(&mut self, desk: &mut Desk<'_>, (stream, sequence): (StreamId, u64), then: Then) {
+        let Some(lead) = &mut self.lead else { return };
         if !lead.reads.has_room() {
             return match then {
                 Then::Json { .. } => {}
@@ -282,12 +292,7 @@ impl Streams {
         stored: Option<Stored>,
         then: Then,
     ) {
-        let name = self
-            .state
-            .streams
-            .get(&id)
-            .map(|stream| stream.name.clone());
-        let found = name.zip(stored);
+        let found = self.name_of(id).zip(stored);
         match then {
             Then::Json {
                 request,
@@ -310,39 +315,42 @@ impl Streams {
                 desk.send(outgoing.unwrap_or_else(missing));
             }
             Then::Batch(mut batch) => {
-                batch.pending = batch.pending.saturating_sub(1);
-                batch.next = sequence.saturating_add(1);
-                if let Some((name, stored)) = found {
-                    let last = batch.last_sequence.to_string();
-                    let pending = batch.pending.to_string();
-                    let more = [(NUM_PENDING, &*pending), (LAST_SEQUENCE, &*last)];
-                    let reply = batch.reply.clone();
-                    let target = (&name, sequence);
-                    desk.send(as_message(reply, target, stored, batch.no_headers, &more));
-                    batch.last_sequence = sequence;
-                    batch.messages_left -= 1;
-                }
+                batch.tell(desk, sequence, found);
                 self.go_on(desk, id, batch);
             }
         }
     }
 
+    fn name_of(&self, id: StreamId) -> Option<StreamName> {
+        let stream = self.state.streams.get(&id)?;
+        Some(stream.name.clone())
+    }
+
     /// Sends messages of a batch until it is complete or a body has to be read.
     fn go_on(&mut self, desk: &mut Desk<'_>, id: StreamId, mut batch: Batch) {
-        let stream = self.state.streams.get(&id);
-        let next = stream.and_then(|stream| batch.next_of(stream));
-        let fits = next.filter(|meta| batch.takes(meta));
-        match fits {
-            Some(meta) => {
-                if let Some(left) = &mut batch.bytes_left {
-                    *left = left.saturating_sub(u64::from(meta.size));
-                }
-                self.read(desk, (id, meta.sequence), Then::Batch(batch));
+        let beyond = loop {
+            let stream = self.state.streams.get(&id);
+            let next = stream.and_then(|stream| batch.next_of(stream));
+            let Some(meta) = next.filter(|meta| batch.takes(meta)) else {
+                break next;
+            };
+            if let Some(left) = &mut batch.bytes_left {
+                *left = left.saturating_sub(u64::from(meta.size));
             }
-            None if batch.last_sequence == 0 && next.is_none() => {
+            let Some(stored) = self.recent(id, meta.sequence) else {
+                return self.fetch(desk, (id, meta.sequence), Then::Batch(batch));
+            };
+            batch.tell(
+                desk,
+                meta.sequence,
+                self.name_of(id).map(|name| (name, stored)),
+            );
+        };
+        match beyond {
+            None if batch.last_sequence == 0 => {
                 desk.send(answer::status(batch.reply, &Status::MESSAGE_NOT_FOUND));
             }
-            None => {
+            Some(_) | None => {
                 let pending = batch.pending.to_string();
                 let last = batch.last_sequence.to_string();
                 let headers = [(NUM_PENDING, &*pending), (LAST_SEQUENCE, &*last)];
@@ -388,6 +396,21 @@ impl Batch {
         };
         batch.pending = batch.count(stream);
         Ok(batch)
+    }
+
+    /// Sends the message, unless it went in the meantime.
+    fn tell(&mut self, desk: &mut Desk<'_>, sequence: u64, found: Option<(StreamName, Stored)>) {
+        self.pending = self.pending.saturating_sub(1);
+        self.next = sequence.saturating_add(1);
+        let Some((name, stored)) = found else { return };
+        let last = self.last_sequence.to_string();
+        let pending = self.pending.to_string();
+        let more = [(NUM_PENDING, &*pending), (LAST_SEQUENCE, &*last)];
+        let target = (&name, sequence);
+        let reply = self.reply.clone();
+        desk.send(as_message(reply, target, stored, self.no_headers, &more));
+        self.last_sequence = sequence;
+        self.messages_left -= 1;
     }
 
     fn count(&self, stream: &Stream) -> u64 {

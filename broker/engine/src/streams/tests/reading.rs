@@ -140,6 +140,24 @@ fn direct_get_of_a_batch_ends_with_a_status() {
 }
 
 #[test]
+fn a_batch_may_be_as_long_as_a_batch_may_be() {
+    const COUNT: usize = 1024;
+    for from_log in [false, true] {
+        let mut bench = Bench::with_stream(|_| {}, |_| {});
+        for _ in 0..COUNT {
+            bench.publish("s.a", &[], "x").unwrap();
+        }
+        if from_log {
+            bench.restart();
+        }
+        let inbox = bench.api("DIRECT.GET.S", &json!({"batch": COUNT}));
+        bench.answer_reads();
+        let sent = bench.sent_to(&inbox);
+        assert_eq!(sent.len(), COUNT + 1);
+    }
+}
+
+#[test]
 fn a_purge_removes_what_it_names() {
     let cases = [
         (Value::Null, 4, vec![]),
