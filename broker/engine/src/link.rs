@@ -30,7 +30,7 @@ pub enum LinkInput {
     /// It is not any more.
     Disconnected,
     /// A frame came on the replication lane.
-    Frame(Frame),
+    Frame(Box<Frame>),
     /// Answer to [`LinkEffect::StoreRegister`]: durable.
     RegisterStored,
     /// A shard says that the other member holds everything.
@@ -170,7 +170,7 @@ impl LinkEnd {
                     effects.push(LinkEffect::PeerDown);
                 }
             }
-            LinkInput::Frame(frame) => self.on_frame(frame, effects),
+            LinkInput::Frame(frame) => self.on_frame(*frame, effects),
             LinkInput::RegisterStored => self.on_stored(effects),
             LinkInput::PeerComplete(shard) => {
                 if self.completions.len() < COMPLETIONS_MAX && !self.completions.contains(&shard) {
@@ -426,7 +426,7 @@ mod tests {
                 for effect in effects {
                     match effect {
                         LinkEffect::Send(frame) => {
-                            queue.push_back((1 - at, LinkInput::Frame(frame)));
+                            queue.push_back((1 - at, LinkInput::Frame(Box::new(frame))));
                         }
                         LinkEffect::StoreRegister(_) => {
                             queue.push_back((at, LinkInput::RegisterStored));

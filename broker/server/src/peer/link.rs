@@ -221,7 +221,7 @@ impl LinkOwner {
         };
         let greeting = [
             LinkInput::Connected,
-            LinkInput::Frame(Frame::Hello(replication.hello)),
+            LinkInput::Frame(Box::new(Frame::Hello(replication.hello))),
         ];
         let loss = match self.advance(&mut link, greeting).await {
             Err(loss) => loss,
@@ -261,7 +261,7 @@ impl LinkOwner {
                 }
                 Some(shard) = self.completions.recv() => LinkInput::PeerComplete(shard),
                 frame = link.reader.next() => match frame {
-                    Ok(frame) => LinkInput::Frame(frame),
+                    Ok(frame) => LinkInput::Frame(Box::new(frame)),
                     Err(error) => return LinkLoss::Lane(Lane::Replication, error),
                 },
             };
