@@ -20,12 +20,16 @@ pub const SUBJECT_LEN_MAX: usize = 1024;
 /// The most tokens a subject or filter has.
 pub const SUBJECT_TOKENS_MAX: usize = 64;
 
-/// Requests that carry a filter at the end of their subject, as clients since nats-server 2.9 send them.
-const FILTER_CARRIER: &[u8] = b"$JS.API.CONSUMER.CREATE.";
+/// What requests begin with that may carry a filter in their subject.
+const FILTER_CARRIER: &[u8] = b"$JS.API.";
 
 /// An owned subject that can be published to: 1 to [`SUBJECT_LEN_MAX`] bytes of UTF-8, 1 to [`SUBJECT_TOKENS_MAX`]
-/// tokens, none of them empty, no blanks or control characters. No token is a wildcard but in
-/// `$JS.API.CONSUMER.CREATE.<stream>.<consumer>.<filter>`, which is a request about a filter. A clone shares the text.
+/// tokens, none of them empty, no blanks or control characters. A clone shares the text.
+///
+/// No token is `*` or `>`, but below `$JS.API.`: clients since nats-server 2.9 name a consumer's filter in the subject of
+/// the request (`$JS.API.CONSUMER.CREATE.<stream>.<consumer>.<filter>`), and nats-server lets everybody publish to
+/// subjects with wildcards who did not ask for pedantic checks. There `*` and `>` are tokens like any other, wherever they
+/// stand: they match themselves and wildcards of subscriptions. Whoever answers the request judges them.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subject(Arc<str>);
 
@@ -88,7 +92,7 @@ impl<'a> SubjectRef<'a> {
     /// A [`SubjectError`] with the first rule of [`Subject`] that does not hold.
     pub fn parse(subject: &'a [u8]) -> Result<Self, SubjectError> {
         let wildcards = if subject.starts_with(FILTER_CARRIER) {
-            Wildcards::Allowed
+            Wildcards::Literal
         } else {
             Wildcards::Refused
         };
@@ -165,7 +169,10 @@ impl fmt::Display for SubjectError {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wildcards {
+    /// They stand for tokens, `>` at the end only.
     Allowed,
+    /// They are tokens like any other.
+    Literal,
     Refused,
 }
 
@@ -230,6 +237,7 @@ impl Token {
         };
         match wildcards {
             Wildcards::Allowed => Ok(Some(wildcard)),
+            Wildcards::Literal => Ok(None),
             Wildcards::Refused => Err(SubjectError::Wildcard),
         }
     }
@@ -270,19 +278,23 @@ mod tests {
     }
 
     #[test]
-    fn a_request_to_create_a_consumer_may_carry_a_filter() {
-        check(
-            b"$JS.API.CONSUMER.CREATE.ORDERS.billing.orders.*.>",
-            Ok("$JS.API.CONSUMER.CREATE.ORDERS.billing.orders.*.>"),
-        );
-        check(
-            b"$JS.API.CONSUMER.CREATE.ORDERS.billing.>.x",
-            Err(SubjectError::WildcardNotLast),
-        );
-        check(
-            b"$JS.API.CONSUMER.INFO.ORDERS.*",
-            Err(SubjectError::Wildcard),
-        );
+    fn below_the_api_wildcards_are_tokens_like_any_other() {
+        for request in [
+            "$JS.API.CONSUMER.CREATE.ORDERS.billing.orders.*",
+            "$JS.API.CONSUMER.CREATE.ORDERS.billing.orders.*.>",
+            "$JS.API.CONSUMER.CREATE.ORDERS.billing.>.x",
+            "$JS.API.CONSUMER.INFO.ORDERS.*",
+            "$JS.API.>",
+        ] {
+            check(request.as_bytes(), Ok(request));
+        }
+        check(b"$JS.API.", Err(SubjectError::EmptyToken));
+        check(b"$JS.API.a..*", Err(SubjectError::EmptyToken));
+        check(b"$JS.API", Ok("$JS.API"));
+        check(b"$JS.ACK.*", Err(SubjectError::Wildcard));
+        check(b"$JS.*", Err(SubjectError::Wildcard));
+        check(b"$JS.APIS.*", Err(SubjectError::Wildcard));
+        check(b"a.$JS.API.*", Err(SubjectError::Wildcard));
     }
 
     #[test]

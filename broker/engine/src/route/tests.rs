@@ -95,6 +95,8 @@ fn requests_about_one_stream_go_to_its_shard() {
         "$JS.API.DIRECT.GET.T_news.$T.news.sport",
         "$JS.API.CONSUMER.CREATE.T_news",
         "$JS.API.CONSUMER.CREATE.T_news.me.$T.news",
+        "$JS.API.CONSUMER.CREATE.T_news.me.$T.news.*",
+        "$JS.API.CONSUMER.CREATE.T_news.me.$T.*.>",
         "$JS.API.CONSUMER.DURABLE.CREATE.T_news.me",
         "$JS.API.CONSUMER.INFO.T_news.me",
         "$JS.API.CONSUMER.DELETE.T_news.me",

@@ -192,6 +192,20 @@ fn a_publish_to_no_subject_is_answered_once_and_the_connection_stays() {
 }
 
 #[test]
+fn a_request_to_the_api_may_name_a_filter_in_its_subject() {
+    for subject in [
+        "$JS.API.CONSUMER.CREATE.ORDERS.dur.orders.*",
+        "$JS.API.CONSUMER.CREATE.ORDERS.dur.>",
+    ] {
+        check_quiet(
+            format!("PUB {subject} r 1\r\nx\r\n").as_bytes(),
+            "",
+            &[&format!("publish {subject} reply r 0+x")],
+        );
+    }
+}
+
+#[test]
 fn a_reply_subject_may_be_any_word_that_is_not_too_long() {
     check_quiet(b"PUB a r..* 1\r\nx\r\n", "", &["publish a reply r..* 0+x"]);
     let publish = format!("PUB a {} 1\r\nx\r\n", "r".repeat(SUBJECT_LEN_MAX + 1));
