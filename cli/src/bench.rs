@@ -22,7 +22,12 @@ const STREAM: &str = "RELEVO_BENCH";
 #[derive(Debug, Args)]
 pub(crate) struct BenchArguments {
     /// The server, HOST:PORT.
-    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:4222", global = true)]
+    #[arg(
+        long,
+        value_name = "HOST:PORT",
+        default_value = "127.0.0.1:4222",
+        global = true
+    )]
     server: String,
     /// Bytes of each payload.
     #[arg(long, value_name = "BYTES", default_value_t = 128, global = true)]
@@ -76,13 +81,21 @@ struct Figures {
 
 /// Runs `relevo bench`.
 pub(crate) async fn run(arguments: BenchArguments) -> Result<(), Failure> {
-    let load = Load { server: arguments.server, payload: vec![b'x'; arguments.size] };
+    let load = Load {
+        server: arguments.server,
+        payload: vec![b'x'; arguments.size],
+    };
     let mut figures = match arguments.what {
-        What::Pubsub { messages, subscribers } => load.pubsub(messages, subscribers).await?,
+        What::Pubsub {
+            messages,
+            subscribers,
+        } => load.pubsub(messages, subscribers).await?,
         What::Request { requests } => load.request(requests).await?,
-        What::Stream { messages, window, replicas } => {
-            load.stream(messages, window, replicas).await?
-        }
+        What::Stream {
+            messages,
+            window,
+            replicas,
+        } => load.stream(messages, window, replicas).await?,
     };
     figures.print(arguments.json, arguments.size);
     Ok(())
@@ -109,9 +122,14 @@ impl Load {
         let mut counting = Vec::new();
         for _ in 0..subscribers.max(1) {
             let client = self.connect(messages + 1).await?;
-            let mut subscriber =
-                client.subscribe(SUBJECT).await.map_err(|error| Failure::new("subscribe", error))?;
-            client.flush().await.map_err(|error| Failure::new("flush", error))?;
+            let mut subscriber = client
+                .subscribe(SUBJECT)
+                .await
+                .map_err(|error| Failure::new("subscribe", error))?;
+            client
+                .flush()
+                .await
+                .map_err(|error| Failure::new("flush", error))?;
             counting.push(tokio::spawn(async move {
                 let seen = count(&mut subscriber, messages).await;
                 drop(client);
@@ -148,13 +166,21 @@ impl Load {
 
     async fn request(&self, requests: u64) -> Result<Figures, Failure> {
         let server = self.connect(requests).await?;
-        let mut asked =
-            server.subscribe(SUBJECT).await.map_err(|error| Failure::new("subscribe", error))?;
-        server.flush().await.map_err(|error| Failure::new("flush", error))?;
+        let mut asked = server
+            .subscribe(SUBJECT)
+            .await
+            .map_err(|error| Failure::new("subscribe", error))?;
+        server
+            .flush()
+            .await
+            .map_err(|error| Failure::new("flush", error))?;
         let answering = tokio::spawn(async move {
             while let Some(message) = asked.next().await {
                 if let Some(reply) = message.reply()
-                    && server.publish(reply, message.payload_slice()).await.is_err()
+                    && server
+                        .publish(reply, message.payload_slice())
+                        .await
+                        .is_err()
                 {
                     break;
                 }
@@ -174,7 +200,12 @@ impl Load {
         }
         let took = start.elapsed();
         answering.abort();
-        Ok(Figures { name: "request 1:1".to_owned(), count: requests, took, latencies })
+        Ok(Figures {
+            name: "request 1:1".to_owned(),
+            count: requests,
+            took,
+            latencies,
+        })
     }
 
     async fn stream(
@@ -203,7 +234,12 @@ impl Load {
         outcome
     }
 
-    async fn fill(&self, client: &Client, messages: u64, window: usize) -> Result<Figures, Failure> {
+    async fn fill(
+        &self,
+        client: &Client,
+        messages: u64,
+        window: usize,
+    ) -> Result<Figures, Failure> {
         let publisher = client.publisher(window);
         let subject = subject(SUBJECT)?;
         let (answers, mut waiting) =
@@ -211,7 +247,9 @@ impl Load {
         let collecting = tokio::spawn(async move {
             let mut latencies = Vec::new();
             while let Some((sent, answer)) = waiting.recv().await {
-                answer.await.map_err(|error| Failure::new("publish into the stream", error))?;
+                answer
+                    .await
+                    .map_err(|error| Failure::new("publish into the stream", error))?;
                 latencies.push(sent.elapsed());
             }
             Ok::<_, Failure>(latencies)
@@ -234,7 +272,12 @@ impl Load {
             .map_err(|error| Failure::new("collect acknowledgements", error))??;
         let took = start.elapsed();
         let name = format!("stream window {window}");
-        Ok(Figures { name, count: messages, took, latencies })
+        Ok(Figures {
+            name,
+            count: messages,
+            took,
+            latencies,
+        })
     }
 }
 
@@ -281,6 +324,8 @@ impl Figures {
 
     fn percentile(&self, share: f64) -> Option<Duration> {
         let last = self.latencies.len().checked_sub(1)?;
-        self.latencies.get((last as f64 * share).round() as usize).copied()
+        self.latencies
+            .get((last as f64 * share).round() as usize)
+            .copied()
     }
 }

@@ -90,7 +90,9 @@ pub(crate) async fn run(arguments: BrokerArguments) -> Result<(), Failure> {
     let supervised = arguments.supervised;
     let config = arguments.into_config()?;
     let stop = stop_wanted(supervised)?;
-    let broker = Broker::start(config).await.map_err(|error| Failure::new("start broker", error))?;
+    let broker = Broker::start(config)
+        .await
+        .map_err(|error| Failure::new("start broker", error))?;
     if supervised {
         let addresses = broker.addresses();
         let report = Report::Broker {
@@ -109,22 +111,39 @@ impl BrokerArguments {
     fn into_config(self) -> Result<Config, Failure> {
         let file: BrokerSettings = settings::read(self.config.as_deref(), KNOWN)?;
         let settings = self.settings.or(file);
-        let name = settings.name.ok_or_else(|| missing("--name", "the broker's name, like a"))?.0;
-        let store =
-            settings.store.ok_or_else(|| missing("--store", "the directory to store in"))?;
-        let nats = settings.nats.map_or_else(|| NATS_DEFAULT.to_owned(), |nats| nats.0);
+        let name = settings
+            .name
+            .ok_or_else(|| missing("--name", "the broker's name, like a"))?
+            .0;
+        let store = settings
+            .store
+            .ok_or_else(|| missing("--store", "the directory to store in"))?;
+        let nats = settings
+            .nats
+            .map_or_else(|| NATS_DEFAULT.to_owned(), |nats| nats.0);
         let mut config = Config::new(name, Listen::Address(nats), store);
         let peer_address = match (settings.peer, self.peer_file) {
             (Some(address), _) => Some(PeerAddress::Fixed(address.0)),
             (None, file) => file.map(PeerAddress::File),
         };
         config.peer = match (peer_address, settings.peer_listen) {
-            (Some(address), Some(listen)) => {
-                Some(Peer { listen: Listen::Address(listen.0), address })
-            }
+            (Some(address), Some(listen)) => Some(Peer {
+                listen: Listen::Address(listen.0),
+                address,
+            }),
             (None, None) => None,
-            (Some(_), None) => return Err(missing("--peer-listen", "where the other broker finds this one")),
-            (None, Some(_)) => return Err(missing("--peer", "where the other broker listens for this one")),
+            (Some(_), None) => {
+                return Err(missing(
+                    "--peer-listen",
+                    "where the other broker finds this one",
+                ));
+            }
+            (None, Some(_)) => {
+                return Err(missing(
+                    "--peer",
+                    "where the other broker listens for this one",
+                ));
+            }
         };
         config.monitor = settings.monitor.map(|monitor| Listen::Address(monitor.0));
         config.keyring = settings.key.as_deref().map(key::read).transpose()?;
@@ -139,7 +158,9 @@ impl BrokerArguments {
         if let Some(count) = settings.data_shards {
             config.data_shards = count;
         }
-        config.check().map_err(|error| Failure::new("check settings", error))?;
+        config
+            .check()
+            .map_err(|error| Failure::new("check settings", error))?;
         Ok(config)
     }
 }
@@ -187,7 +208,9 @@ impl FromStr for Name {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        MemberName::parse(text).map(Self).map_err(|error| error.to_string())
+        MemberName::parse(text)
+            .map(Self)
+            .map_err(|error| error.to_string())
     }
 }
 
@@ -199,7 +222,9 @@ impl FromStr for HostPort {
             .rsplit_once(':')
             .ok_or_else(|| format!("'{text}' has no port; write HOST:PORT, like 127.0.0.1:4222"))?;
         if host.is_empty() {
-            return Err(format!("'{text}' has no host; write HOST:PORT, like 127.0.0.1{text}"));
+            return Err(format!(
+                "'{text}' has no host; write HOST:PORT, like 127.0.0.1{text}"
+            ));
         }
         port.parse::<u16>()
             .map_err(|_| format!("'{port}' is no port; write a number from 0 to 65535"))?;
@@ -212,7 +237,9 @@ impl FromStr for Size {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let bytes = parse_size(text).map_err(|error| error.to_string())?;
-        usize::try_from(bytes).map(Self).map_err(|_| format!("'{text}' is too large"))
+        usize::try_from(bytes)
+            .map(Self)
+            .map_err(|_| format!("'{text}' is too large"))
     }
 }
 
@@ -260,11 +287,23 @@ mod tests {
     #[test]
     fn addresses_and_sizes_say_what_is_wrong_with_them() {
         let check = |text: &str, expected: &str| {
-            assert_eq!(text.parse::<HostPort>().map(|_| ()), Err(expected.to_owned()));
+            assert_eq!(
+                text.parse::<HostPort>().map(|_| ()),
+                Err(expected.to_owned())
+            );
         };
-        check("4222", "'4222' has no port; write HOST:PORT, like 127.0.0.1:4222");
-        check(":4222", "':4222' has no host; write HOST:PORT, like 127.0.0.1:4222");
-        check("a:nats", "'nats' is no port; write a number from 0 to 65535");
+        check(
+            "4222",
+            "'4222' has no port; write HOST:PORT, like 127.0.0.1:4222",
+        );
+        check(
+            ":4222",
+            "':4222' has no host; write HOST:PORT, like 127.0.0.1:4222",
+        );
+        check(
+            "a:nats",
+            "'nats' is no port; write a number from 0 to 65535",
+        );
         assert!("1MiB".parse::<Size>().is_ok());
     }
 }

@@ -12,7 +12,9 @@ pub(crate) struct Failure {
 impl Failure {
     /// `tried` is a verb and its object: "read store.toml".
     pub(crate) fn new(tried: impl fmt::Display, cause: impl fmt::Display) -> Self {
-        Self { text: format!("{tried}: {cause}") }
+        Self {
+            text: format!("{tried}: {cause}"),
+        }
     }
 
     /// A sentence that stands by itself.

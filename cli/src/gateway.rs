@@ -58,8 +58,9 @@ pub(crate) async fn run(arguments: GatewayArguments) -> Result<(), Failure> {
     let supervised = arguments.supervised;
     let config = arguments.into_config()?;
     let stop = stop_wanted(supervised)?;
-    let gateway =
-        Gateway::start(config).await.map_err(|error| Failure::new("start gateway", error))?;
+    let gateway = Gateway::start(config)
+        .await
+        .map_err(|error| Failure::new("start gateway", error))?;
     if supervised {
         let nats = gateway.nats_addr().to_string();
         let http = gateway.http_addr().to_string();
@@ -74,7 +75,11 @@ impl GatewayArguments {
     fn into_config(self) -> Result<Config, Failure> {
         let file: GatewaySettings = settings::read(self.config.as_deref(), KNOWN)?;
         let flags = self.settings;
-        let brokers = if flags.broker.is_empty() { file.broker } else { flags.broker };
+        let brokers = if flags.broker.is_empty() {
+            file.broker
+        } else {
+            flags.broker
+        };
         Ok(Config {
             nats: resolve(flags.nats.or(file.nats), NATS_DEFAULT)?,
             http: resolve(flags.http.or(file.http), HTTP_DEFAULT)?,
@@ -93,5 +98,10 @@ fn resolve(address: Option<HostPort>, default: &str) -> Result<SocketAddr, Failu
         .to_socket_addrs()
         .map_err(|error| Failure::new(tried(), error))?
         .next()
-        .ok_or_else(|| Failure::new(tried(), "no address found; write HOST:PORT with an IP address"))
+        .ok_or_else(|| {
+            Failure::new(
+                tried(),
+                "no address found; write HOST:PORT with an IP address",
+            )
+        })
 }

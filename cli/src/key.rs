@@ -41,7 +41,9 @@ pub(crate) fn make(file: &Path) -> Result<(), Failure> {
     let mut options = std::fs::OpenOptions::new();
     options.write(true).create_new(true);
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let mut open = options.open(file).map_err(|error| Failure::new(tried(), error))?;
+    let mut open = options
+        .open(file)
+        .map_err(|error| Failure::new(tried(), error))?;
     open.write_all(text.as_bytes())
         .and_then(|()| open.sync_all())
         .map_err(|error| Failure::new(tried(), error))

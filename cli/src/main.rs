@@ -22,7 +22,12 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// A message bus for two machines: queues, topics and NATS, on both disks before it is acknowledged.
 #[derive(Debug, Parser)]
-#[command(name = "relevo", version, max_term_width = 100, arg_required_else_help = true)]
+#[command(
+    name = "relevo",
+    version,
+    max_term_width = 100,
+    arg_required_else_help = true
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,

@@ -16,11 +16,18 @@ pub(crate) fn read<T: DeserializeOwned + Default>(
     file: Option<&Path>,
     known: &[&str],
 ) -> Result<T, Failure> {
-    let Some(path) = file else { return Ok(T::default()) };
+    let Some(path) = file else {
+        return Ok(T::default());
+    };
     let tried = format!("read {}", path.display());
-    let len = std::fs::metadata(path).map_err(|error| Failure::new(&tried, error))?.len();
+    let len = std::fs::metadata(path)
+        .map_err(|error| Failure::new(&tried, error))?
+        .len();
     if len > FILE_LEN_MAX {
-        return Err(Failure::new(&tried, format!("{len} bytes is no settings file; the limit is 1 MiB")));
+        return Err(Failure::new(
+            &tried,
+            format!("{len} bytes is no settings file; the limit is 1 MiB"),
+        ));
     }
     let text = std::fs::read_to_string(path).map_err(|error| Failure::new(&tried, error))?;
     parse(&text, known).map_err(|why| Failure::new(&tried, why))
@@ -39,7 +46,9 @@ fn parse<T: DeserializeOwned>(text: &str, known: &[&str]) -> Result<T, String> {
         match unknown {
             None => format!("line {line}: {message}"),
             Some(name) => match nearest(name, known.iter().copied()) {
-                Some(right) => format!("line {line}: unknown setting {name}, did you mean {right}?"),
+                Some(right) => {
+                    format!("line {line}: unknown setting {name}, did you mean {right}?")
+                }
                 None => format!(
                     "line {line}: unknown setting {name}; these are known: {}",
                     known.join(", ")
@@ -71,10 +80,22 @@ mod tests {
     fn mistakes_are_named_with_their_line_and_the_remedy() {
         check(
             "name = 'a'\nmax_payload = 5\n",
-            Ok(Sample { name: Some("a".to_owned()), max_payload: Some(5) }),
+            Ok(Sample {
+                name: Some("a".to_owned()),
+                max_payload: Some(5),
+            }),
         );
-        check("name = 'a'\n\nmax_paylod = 5\n", Err("line 3: unknown setting max_paylod, did you mean max_payload?"));
-        check("zzz = 1\n", Err("line 1: unknown setting zzz; these are known: name, max_payload"));
-        check("name = 7\n", Err("line 1: invalid type: integer `7`, expected a string"));
+        check(
+            "name = 'a'\n\nmax_paylod = 5\n",
+            Err("line 3: unknown setting max_paylod, did you mean max_payload?"),
+        );
+        check(
+            "zzz = 1\n",
+            Err("line 1: unknown setting zzz; these are known: name, max_payload"),
+        );
+        check(
+            "name = 7\n",
+            Err("line 1: invalid type: integer `7`, expected a string"),
+        );
     }
 }

@@ -102,7 +102,9 @@ fn lock(dir: &Path) -> Result<File, Failure> {
     let tried = || format!("lock {}", path.display());
     let mut options = OpenOptions::new();
     options.create(true).truncate(false).write(true);
-    let file = options.open(&path).map_err(|error| Failure::new(tried(), error))?;
+    let file = options
+        .open(&path)
+        .map_err(|error| Failure::new(tried(), error))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Failure::plain(format!(
@@ -116,7 +118,9 @@ fn lock(dir: &Path) -> Result<File, Failure> {
 /// The key file to seal with, made on the first start.
 fn sealing(arguments: &UpArguments) -> Result<Option<PathBuf>, Failure> {
     let own = arguments.dir.join(KEY_FILE);
-    let first_start = !["a", "b"].iter().any(|name| arguments.dir.join(name).exists());
+    let first_start = !["a", "b"]
+        .iter()
+        .any(|name| arguments.dir.join(name).exists());
     if arguments.no_seal {
         if own.exists() {
             return Err(Failure::plain(format!(
@@ -176,7 +180,10 @@ impl Family {
             }
             Child::new(name, dir, flags)
         };
-        Self { brokers: [broker("a", nats[0]), broker("b", nats[1])], gateway: None }
+        Self {
+            brokers: [broker("a", nats[0]), broker("b", nats[1])],
+            gateway: None,
+        }
     }
 
     /// Starts everything and returns when it serves.
@@ -187,10 +194,16 @@ impl Family {
         }
         let mut entries = Vec::new();
         for (broker, other) in self.brokers.iter_mut().zip(["b", "a"]) {
-            let Report::Broker { nats, peer: Some(peer), monitor: Some(monitor) } =
-                broker.report().await?
+            let Report::Broker {
+                nats,
+                peer: Some(peer),
+                monitor: Some(monitor),
+            } = broker.report().await?
             else {
-                return Err(Failure::plain(format!("broker {} reports no addresses", broker.name)));
+                return Err(Failure::plain(format!(
+                    "broker {} reports no addresses",
+                    broker.name
+                )));
             };
             summary::write(&dir.join(format!("{other}.peer")), peer.as_bytes())?;
             entries.push(BrokerEntry {
@@ -223,13 +236,21 @@ impl Family {
         let Report::Gateway { nats, http } = gateway.report().await? else {
             return Err(Failure::plain("the gateway reports no addresses"));
         };
-        let gateway = GatewayEntry { nats, http, pid: gateway.pid(), log: gateway.log.clone() };
+        let gateway = GatewayEntry {
+            nats,
+            http,
+            pid: gateway.pid(),
+            log: gateway.log.clone(),
+        };
         let addresses: Vec<String> = std::iter::once(&gateway.http)
             .chain(entries.iter().map(|entry| &entry.monitor))
             .cloned()
             .collect();
         self.unless_dead(health::all_serve(&addresses)).await?;
-        let summary = Summary { gateway, brokers: entries };
+        let summary = Summary {
+            gateway,
+            brokers: entries,
+        };
         let text = serde_json::to_vec_pretty(&summary)
             .map_err(|error| Failure::new("describe what runs", error))?;
         summary::write(&dir.join(SUMMARY_FILE), &text)?;

@@ -33,7 +33,15 @@ impl Child {
     /// A child that is to run this binary with `flags` and log into `dir`.
     pub(super) fn new(name: &'static str, dir: &Path, flags: Vec<OsString>) -> Self {
         let log = dir.join(format!("{name}.log"));
-        Self { name, log, flags, process: None, input: None, output: None, pid: 0 }
+        Self {
+            name,
+            log,
+            flags,
+            process: None,
+            input: None,
+            output: None,
+            pid: 0,
+        }
     }
 
     /// Starts the process.
@@ -107,21 +115,41 @@ impl Child {
     /// What is known of its death.
     pub(super) fn obituary(&self) -> Failure {
         let text = std::fs::read(&self.log).unwrap_or_default();
-        let tail = text.get(text.len().saturating_sub(LOG_TAIL_LEN)..).unwrap_or_default();
+        let tail = text
+            .get(text.len().saturating_sub(LOG_TAIL_LEN)..)
+            .unwrap_or_default();
         let tail = String::from_utf8_lossy(tail);
-        let last = tail.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("no word");
+        let last = tail
+            .lines()
+            .rev()
+            .find(|line| !line.trim().is_empty())
+            .unwrap_or("no word");
         Failure::new(
-            format!("{} (pid {}) ended, its log {} ends with", self.name, self.pid, self.log.display()),
+            format!(
+                "{} (pid {}) ended, its log {} ends with",
+                self.name,
+                self.pid,
+                self.log.display()
+            ),
             last,
         )
     }
 
     /// Stops the process: its standard input ends; after a while it is killed.
     pub(super) async fn stop(&mut self) {
-        let Some(mut process) = self.process.take() else { return };
+        let Some(mut process) = self.process.take() else {
+            return;
+        };
         drop(self.input.take());
-        if tokio::time::timeout(STOP_MAX, process.wait()).await.is_err() {
-            eprintln!("relevo: {} did not stop within {} s, killing it", self.name, STOP_MAX.as_secs());
+        if tokio::time::timeout(STOP_MAX, process.wait())
+            .await
+            .is_err()
+        {
+            eprintln!(
+                "relevo: {} did not stop within {} s, killing it",
+                self.name,
+                STOP_MAX.as_secs()
+            );
             let _ = process.kill().await;
         }
     }

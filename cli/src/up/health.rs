@@ -19,8 +19,10 @@ pub(super) async fn all_serve(addresses: &[String]) {
 
 async fn is_healthy(url: String) -> bool {
     let asked = tokio::task::spawn_blocking(move || {
-        let agent: ureq::Agent =
-            ureq::Agent::config_builder().timeout_global(Some(ANSWER_MAX)).build().into();
+        let agent: ureq::Agent = ureq::Agent::config_builder()
+            .timeout_global(Some(ANSWER_MAX))
+            .build()
+            .into();
         agent.get(&url).call().is_ok()
     });
     asked.await.unwrap_or(false)

@@ -38,7 +38,9 @@ pub(super) struct BrokerEntry {
 impl Summary {
     /// Where everything listens, and four lines to try.
     pub(super) fn tour(&self) -> String {
-        let GatewayEntry { nats, http, pid, .. } = &self.gateway;
+        let GatewayEntry {
+            nats, http, pid, ..
+        } = &self.gateway;
         let mut text = format!("gateway   nats {nats}   http {http}   pid {pid}\n");
         for broker in &self.brokers {
             text.push_str(&format!(
