@@ -8,7 +8,9 @@ mod tests;
 use bytes::Bytes;
 
 use crate::identity::{Epoch, EpochStart, Position, ShardId, StoreId, StreamId};
-use crate::mutation::{LIST_LEN_MAX, MESSAGE_LEN_MAX, NAME_LEN_MAX, SUBJECT_LEN_MAX};
+use crate::mutation::{
+    CONFIG_LEN_MAX, LIST_LEN_MAX, MESSAGE_LEN_MAX, NAME_LEN_MAX, SUBJECT_LEN_MAX,
+};
 use crate::name::{MemberName, StreamName};
 use crate::record::{BODY_LEN_MAX, Record};
 use crate::time::Timestamp;
@@ -639,7 +641,7 @@ impl Work {
             ORDER_CREATE => Self::Order(Order::CreateStream {
                 stream: StreamId(reader.u64("stream number")?),
                 name: reader.text("stream name", NAME_LEN_MAX, StreamName::parse)?,
-                config: reader.bytes("stream configuration", MESSAGE_LEN_MAX)?,
+                config: reader.bytes("stream configuration", CONFIG_LEN_MAX)?,
                 created: Timestamp::from_nanos(reader.u64("time")?),
                 request: Message::read(reader)?,
             }),

@@ -300,6 +300,11 @@ fn a_length_above_its_limit_is_refused_before_its_bytes_came() {
         NAME_LEN_MAX,
     );
     check(
+        &format!("08 0200 04 {id} 01000000 61 01001000"),
+        "stream configuration",
+        CONFIG_LEN_MAX,
+    );
+    check(
         &format!("08 0200 08 {id} 0200 01000100"),
         "stream infos",
         LIST_LEN_MAX,
