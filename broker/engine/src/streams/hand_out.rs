@@ -96,8 +96,8 @@ impl Streams {
                 break Stop::Dry;
             };
             let sequence = candidate.meta.sequence;
-            let may_leave = sequence <= stream.visible_last
-                || (is_durable && lead.recent.has(id, sequence));
+            let may_leave =
+                sequence <= stream.visible_last || (is_durable && lead.recent.has(id, sequence));
             if !may_leave {
                 break Stop::Dry;
             }
