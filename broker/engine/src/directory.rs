@@ -249,6 +249,11 @@ impl Directory {
         }
         let config = settle(asked.config)?;
         let encoded = Bytes::from(json::encode(&config));
+        if encoded.len() > CONFIG_LEN_MAX {
+            let err =
+                "the configuration is longer than 1 MiB of JSON; use fewer or shorter subjects";
+            return Err(JetStreamError::StreamInvalidConfig { err: err.into() });
+        }
         desk.writable().map_err(refusal)?;
         let assigned = match self.streams.get(name) {
             Some(existing) if existing.config == encoded => existing.clone(),

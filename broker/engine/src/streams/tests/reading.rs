@@ -223,7 +223,7 @@ fn the_directory_may_create_twice_and_delete_twice() {
     let config = bench.ask("STREAM.INFO.S", &Value::Null)["config"].clone();
     let order = Order::CreateStream {
         stream: StreamId(1),
-        name: super::bench::name("S"),
+        name: name("S"),
         config: config.to_string().into(),
         created: bench.now.wall,
         request: message("$JS.API.STREAM.CREATE.S", "_INBOX.c", &[], b""),
