@@ -589,3 +589,6 @@ fn refuse(desk: &mut Desk<'_>, kind: EndpointKind, reply: Option<Bytes>, error: 
         desk.send(Outgoing::answer(reply, body.into()));
     }
 }
+
+#[cfg(test)]
+mod tests;
