@@ -3,8 +3,8 @@
 //! file; the same seed gives the same trace.
 //!
 //! What is simulated away is the server crate: its rules (who gets which effect, in which order) are
-//! played by [`node`]. Faults: crashes that lose or tear what was not synced, cut links, slow disks and
-//! networks, a wiped store. [`checker`] holds what must be true of every fact that a client is told.
+//! played by `node`. Faults: crashes that lose or tear what was not synced, cut links, slow disks and
+//! networks, a wiped store. `checker` holds what must be true of every fact that a client is told.
 
 mod checker;
 mod client;
