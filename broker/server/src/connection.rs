@@ -262,6 +262,7 @@ impl Connection {
             let taken = self.take_operations();
             self.front.push_answers();
             self.front.publisher.hand_over().await;
+            self.front.publisher.hold_back().await;
             match taken {
                 ControlFlow::Continue(Taken::Some) => {}
                 ControlFlow::Continue(Taken::All) => return ControlFlow::Continue(()),

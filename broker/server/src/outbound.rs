@@ -28,6 +28,8 @@ use relevo_protocol::encode;
 /// How many times one flush writes what others appended meanwhile, before it leaves the rest to the
 /// writer task.
 const FLUSH_PASSES_MAX: usize = 2;
+/// A client is behind when this part of its bound is full.
+const BEHIND_SHARE: usize = 8;
 /// Emptied buffers above this many bytes are given back to the allocator.
 const KEPT_CAPACITY_MAX: usize = 256 * 1024;
 
@@ -39,6 +41,8 @@ pub(crate) struct Outbound {
     work: Notify,
     /// What somebody waits for is out.
     drained: Notify,
+    /// No longer behind: publishers that held back may go on.
+    relief: Notify,
     /// Cancelled when the client was cut off or the socket broke: the read task ends then.
     closed: CancellationToken,
     max_pending_bytes: usize,
@@ -127,6 +131,7 @@ impl Outbound {
             }),
             work: Notify::new(),
             drained: Notify::new(),
+            relief: Notify::new(),
             closed: CancellationToken::new(),
             max_pending_bytes,
             write_deadline,
@@ -144,6 +149,7 @@ impl Outbound {
             drop(state);
             self.closed.cancel();
             self.work.notify_one();
+            self.relief.notify_waiters();
             return Pushed::CutOff;
         }
         write(&mut state.pending);
@@ -172,6 +178,24 @@ impl Outbound {
             }
         }
         self.leave(Leftover { bytes, written: 0 });
+    }
+
+    /// Whether so much waits that whoever publishes should hold back for a moment, lest a client that
+    /// is only not as fast be cut off.
+    pub(crate) fn is_behind(&self) -> bool {
+        let state = self.state();
+        state.phase == Phase::Open && state.pending_bytes() > self.max_pending_bytes / BEHIND_SHARE
+    }
+
+    /// Resolves when the client is not behind any more. The caller bounds the wait.
+    pub(crate) async fn caught_up(&self) {
+        loop {
+            let relief = self.relief.notified();
+            if !self.is_behind() {
+                return;
+            }
+            relief.await;
+        }
     }
 
     /// How many bytes were pushed since the connection began; what [`Self::written`] takes.
@@ -257,6 +281,7 @@ impl Outbound {
         self.closed.cancel();
         self.work.notify_one();
         self.drained.notify_one();
+        self.relief.notify_waiters();
     }
 
     async fn drain(&self, socket: &TcpStream, leftover: Leftover) -> Result<(), WriterEnd> {
@@ -293,6 +318,7 @@ impl Outbound {
         let mut state = self.state();
         let next = state.next_batch(done);
         let shut_now = next.is_none() && state.phase == Phase::Ending;
+        let is_relief = state.pending_bytes() <= self.max_pending_bytes / BEHIND_SHARE;
         let written_total = state.written_total;
         let drained = state
             .awaited_total
@@ -301,6 +327,9 @@ impl Outbound {
         drop(state);
         if drained {
             self.drained.notify_one();
+        }
+        if is_relief {
+            self.relief.notify_waiters();
         }
         if shut_now {
             self.work.notify_one();
@@ -441,6 +470,31 @@ mod tests {
         assert_eq!(&found, b"PING\r\nPONG\r\n");
         assert_eq!(outbound.pending_bytes(), 0);
         assert_eq!(push(&outbound, b"PING\r\n"), Pushed::FlushOwed);
+    }
+
+    #[tokio::test]
+    async fn a_client_is_behind_until_it_has_taken_enough_and_then_whoever_waits_goes_on() {
+        let (server, mut client) = pair().await;
+        let outbound = Arc::new(Outbound::new(server, 64 * 1024 * 1024, DEADLINE));
+        let writer = tokio::spawn({
+            let outbound = Arc::clone(&outbound);
+            async move { outbound.write_leftovers().await }
+        });
+        let chunk = vec![7; 1024 * 1024];
+        while !outbound.is_behind() {
+            if push(&outbound, &chunk) == Pushed::FlushOwed {
+                outbound.flush();
+            }
+        }
+        let waiting = tokio::spawn({
+            let outbound = Arc::clone(&outbound);
+            async move { outbound.caught_up().await }
+        });
+        outbound.finish();
+        let mut found = Vec::new();
+        client.read_to_end(&mut found).await.unwrap();
+        timeout(DEADLINE, waiting).await.unwrap().unwrap();
+        assert_eq!(writer.await.unwrap(), WriterEnd::Finished);
     }
 
     #[tokio::test]

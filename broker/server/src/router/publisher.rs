@@ -7,6 +7,7 @@
 use std::cell::OnceCell;
 use std::mem;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use relevo_engine::route::{Refusal, Target};
@@ -15,6 +16,7 @@ use relevo_protocol::frame::{Frame, Message, Routed, Work};
 use relevo_protocol::identity::ShardId;
 use relevo_protocol::subject::SubjectRef;
 use tokio::sync::mpsc::error::TrySendError;
+use tokio::time::timeout;
 
 use super::Router;
 use super::route::{Group, Route, RouteCache};
@@ -25,6 +27,11 @@ use crate::outbound::Pushed;
 use crate::peer::lane::{LaneQueue, Queued};
 use crate::peer::routed::join_subjects;
 use crate::shards::{Place, Shards};
+
+/// The longest that one burst of a client's waits for subscribers that are behind.
+const HOLD_BACK_MAX: Duration = Duration::from_millis(10);
+/// Most clients that one burst waits for; the rest are waited for by the next.
+const BEHIND_MAX: usize = 64;
 
 /// What all publishers share.
 #[derive(Debug)]
@@ -81,6 +88,8 @@ struct Debts {
     rng: fastrand::Rng,
     /// Clients whose flush this task owes.
     flushes: Vec<Arc<Client>>,
+    /// Clients that do not keep up with what this task publishes.
+    behind: Vec<Arc<Client>>,
     /// Subscriptions that have had their last message.
     ended: Vec<Arc<Subscription>>,
     /// Encoded frames for the other broker.
@@ -163,6 +172,7 @@ impl Publisher {
         let debts = Debts {
             rng: fastrand::Rng::with_seed(seed),
             flushes: Vec::new(),
+            behind: Vec::new(),
             ended: Vec::new(),
             to_peer: Vec::new(),
             work: (0..shards_count).map(|_| Vec::new()).collect(),
@@ -262,8 +272,12 @@ impl Publisher {
         for subscription in debts.ended.drain(..) {
             exchange.router.unsubscribe(&subscription);
         }
+        debts.behind.clear();
         for client in debts.flushes.drain(..) {
             client.outbound.flush();
+            if debts.behind.len() < BEHIND_MAX && client.outbound.is_behind() {
+                debts.behind.push(client);
+            }
         }
         if !debts.to_peer.is_empty() {
             if exchange.client_lane.push(&debts.to_peer) == Queued::Full {
@@ -273,6 +287,23 @@ impl Publisher {
             debts.to_peer.shrink_to(KEPT_CAPACITY_MAX);
         }
         exchange.counters.add(&mut debts.tally);
+    }
+
+    /// Holds a client's publishing back while its subscribers are behind, at most [`HOLD_BACK_MAX`] a
+    /// burst: one that is merely not as fast catches up, one that takes nothing is cut off all the
+    /// same. nats-server stalls fast producers for as long (`client.go`, `stallTotalAllowed`).
+    pub(crate) async fn hold_back(&mut self) {
+        if self.debts.behind.is_empty() {
+            return;
+        }
+        let behind = mem::take(&mut self.debts.behind);
+        let all_caught_up = async {
+            for client in &behind {
+                client.outbound.caught_up().await;
+            }
+        };
+        // Who has not caught up by then has had its chance.
+        let _ = timeout(HOLD_BACK_MAX, all_caught_up).await;
     }
 
     /// Hands collected work to its shards, and waits while a shard or the link has enough to do.
