@@ -20,8 +20,8 @@ const GREETING_MAX: Duration = Duration::from_secs(1);
 /// For how long a broker that did not answer is tried only after the others.
 const DOWN_REMEMBERED: Duration = Duration::from_secs(2);
 
-/// How a broker whose machine is gone is noticed behind a client that only listens: after a minute.
-const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
+/// How an end that is gone is noticed by one that only listens: after a minute. For both sides of a relay.
+pub(crate) const KEEP_ALIVE: TcpKeepalive = TcpKeepalive::new()
     .with_time(Duration::from_secs(30))
     .with_interval(Duration::from_secs(10))
     .with_retries(3);

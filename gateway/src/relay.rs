@@ -6,14 +6,15 @@ use std::pin::pin;
 use std::sync::Arc;
 
 use bytes::BytesMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Interest};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::balance::{Brokers, Greeted, NoBroker};
+use crate::balance::{Brokers, Greeted, KEEP_ALIVE, NoBroker};
 use crate::listen::{LINGER_MAX, accept, hang_up};
 
 /// What a direction begins to hold, in bytes. Most connections are quiet: ten thousand of them need 160 MB.
@@ -99,30 +100,39 @@ async fn carry(
         greeting,
     }: Greeted,
 ) {
-    if let Err(error) = client.set_nodelay(true) {
+    let prepared = client
+        .set_nodelay(true)
+        .and_then(|()| SockRef::from(&client).set_tcp_keepalive(&KEEP_ALIVE));
+    if let Err(error) = prepared {
         tracing::debug!(%error, "relay NATS connection: the client is gone");
         return;
     }
     let (mut from_client, mut to_client) = client.split();
     let (mut from_broker, mut to_broker) = stream.split();
     let broker_has_closed = {
-        let mut up = pin!(pump(&mut from_client, &mut to_broker, BytesMut::new()));
+        let mut up = Box::pin(pump(&mut from_client, &mut to_broker, BytesMut::new()));
         let mut down = pin!(pump(&mut from_broker, &mut to_client, greeting));
-        let down_end = tokio::select! {
-            end = &mut down => end,
-            end = &mut up => match end {
-                End::SourceClosed => down.await,
-                End::SourceFailed => return,
-                // What the broker said before it stopped reading is still to be carried.
-                End::SinkFailed => match timeout(LINGER_MAX, down).await {
-                    Ok(end) => end,
-                    Err(_) => return,
+        let first_end = tokio::select! {
+            end = &mut down => Ok(end),
+            end = &mut up => Err(end),
+        };
+        drop(up);
+        let down_end = match first_end {
+            Ok(end) => Some(end),
+            Err(end) => match end {
+                // A client that is gone altogether looks the same until the system's probe finds nobody.
+                End::SourceClosed => tokio::select! {
+                    end = &mut down => Some(end),
+                    _ = from_client.ready(Interest::ERROR) => None,
                 },
+                End::SourceFailed => None,
+                // What the broker said before it stopped reading is still to be carried.
+                End::SinkFailed => timeout(LINGER_MAX, down).await.ok(),
             },
         };
         match down_end {
-            End::SourceClosed | End::SourceFailed => true,
-            End::SinkFailed => false,
+            Some(End::SourceClosed | End::SourceFailed) => true,
+            Some(End::SinkFailed) | None => false,
         }
     };
     if broker_has_closed {
@@ -178,6 +188,7 @@ async fn pump(
 #[cfg(test)]
 mod tests {
     use std::net::SocketAddr;
+    use std::time::Duration;
 
     use tokio::task::JoinHandle;
 
@@ -324,6 +335,30 @@ mod tests {
         drop(client);
         // The place is free a moment later; whoever comes then is told that the broker is gone, not that it is full.
         while relay.read_all().await != "-ERR 'no broker answers; try again'\r\n" {}
+    }
+
+    #[tokio::test]
+    async fn a_client_that_is_gone_after_closing_its_half_gives_its_place_back() {
+        let (relay, mut client, mut broker) = {
+            let listener = listener().await;
+            let relay = Relay::start(&[listener.local_addr().unwrap()], 1).await;
+            let client = relay.connect().await;
+            let (broker, _) = listener.accept().await.unwrap();
+            (relay, client, broker)
+        };
+        broker.write_all(b"INFO {}\r\n").await.unwrap();
+        read_exactly(&mut client, "INFO {}\r\n").await;
+        client.write_all(b"POP jobs wait=1h\r\n").await.unwrap();
+        client.shutdown().await.unwrap();
+        read_exactly(&mut broker, "POP jobs wait=1h\r\n").await;
+        assert_eq!(broker.read(&mut [0; 1]).await.unwrap(), 0);
+        SockRef::from(&client)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(client);
+        let freed =
+            async { while relay.read_all().await != "-ERR 'no broker answers; try again'\r\n" {} };
+        timeout(Duration::from_secs(30), freed).await.unwrap();
     }
 
     #[tokio::test]
